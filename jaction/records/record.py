@@ -1,0 +1,28 @@
+"""One annotated video: where its frames lie, and what is said about it."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+  """A video file, or a folder of images, with its labels. Frames are numbered 0 ... n - 1, whatever the files are called.
+
+  Fields:
+    id: what people call it, the path or name as the annotation file has it; need not be unique.
+    source: absolute path of the video file, or of the folder of images.
+    label: the class of a single-label set, else None.
+    labels: the classes of a multi-label set, else ().
+    frames: number of frames of a folder of images, as its list says; None for a video file, which is asked itself.
+    offset: frame 0 is image `first + offset` of the folder (a list may name a part of a folder).
+    template: None for a video file; for a folder of images the name of image i, such as "img_{:05d}.jpg".
+    first: number in the name of the folder's first image; 1 in MMAction2's sets.
+  """
+
+  id: str
+  source: str
+  label: int | None = None
+  labels: tuple[int, ...] = ()
+  frames: int | None = None
+  offset: int = 0
+  template: str | None = None
+  first: int = 1
