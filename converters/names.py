@@ -1,0 +1,61 @@
+"""`from_torch` and `to_torch`: state dicts of any toolbox that has the model, to variables and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict
+
+from jaction.converters.engine import IGNORED, names_of, to_flax, to_torch_names
+from jaction.converters.tables import layouts
+from jaction.errors import CheckpointError, InputError, nearest
+
+
+def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
+  """{"params": ..., "batch_stats": ...} as numpy arrays, in float32.
+
+  state_dict: {name: array} in any layout that `tables.layouts` has for the model; the one that shares the most names is
+  taken.  The number of input channels is read off the first kernel.  Every name that does not fit, every leaf that
+  nothing fills, every wrong shape is listed in one CheckpointError; PyTorch's batch counters are ignored.
+  """
+  tables = layouts(model)
+  shapes = _shapes(model, channels=3)
+  paths = flatten_dict(shapes, sep="/").keys()
+  best = max(tables, key=lambda layout: len({name for name, _ in names_of(paths, tables[layout]).values()} & state_dict.keys()))
+  first = next(row.torch for row in tables[best] if row.flax.endswith("conv1/conv/kernel"))
+  if np.ndim(state_dict.get(first)) > 1 and (channels := np.shape(state_dict[first])[1]) != 3:
+    shapes = _shapes(model, channels)
+  return to_flax(state_dict, tables[best], shapes)
+
+
+def to_torch(variables: Mapping[str, Any], model: nn.Module, *, layout: str = "mmaction2", strict_keys: bool = False) -> dict:
+  """{name: numpy array}, named as `layout` names them: the inverse of from_torch, bit for bit.
+
+  strict_keys adds the batch counters (zero) that strict loading in PyTorch asks for.
+  """
+  tables = layouts(model)
+  if layout not in tables:
+    raise InputError(f"no layout {layout!r} for this model.{nearest(layout, tables)} It has: {', '.join(tables)}.")
+  tree = {key: variables[key] for key in ("params", "batch_stats") if key in variables}
+  state = to_torch_names(tree, tables[layout])
+  if strict_keys:
+    counters = {name.rsplit(".", 1)[0] for name in state if name.endswith(".running_mean")}
+    state |= {f"{name}.{IGNORED}": np.zeros((), np.int64) for name in sorted(counters)}
+  return state
+
+
+def num_classes(state_dict: Mapping[str, np.ndarray]) -> int:
+  """The class count of the checkpoint's last layer.  CheckpointError where no known classifier is in it."""
+  for name in ("cls_head.fc_cls.weight",):
+    if name in state_dict:
+      return int(np.shape(state_dict[name])[0])
+  raise CheckpointError(f"no classifier among the {len(state_dict)} entries of the checkpoint: want cls_head.fc_cls.weight")
+
+
+def _shapes(model, channels):
+  """The model's variables as shapes, without a computation."""
+  clip = jax.ShapeDtypeStruct((1, 1, *model.clip, channels), np.float32)
+  return jax.eval_shape(model.init, jax.random.key(0), clip)
+

@@ -1,0 +1,124 @@
+"""Convolution over clips, with several lowerings behind one function.
+
+XLA's 3-D convolution is slow on CPUs, and most kernels of video networks are not really three-dimensional: 1 x k x k is a
+2-D convolution of every frame, k x 1 x 1 a 1-D convolution of every pixel.  The forms below give equal numbers (a test
+holds them together); `benchmarks/conv_forms.py` measures them, and `choose` is the result.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+DIMENSIONS = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
+
+Padding = Sequence[tuple[int, int]]
+
+
+def same(kernel: Sequence[int]) -> tuple[tuple[int, int], ...]:
+  """k // 2 on both sides: PyTorch's usual padding.  XLA's "SAME" differs from it where a stride meets an even size."""
+  return tuple((k // 2, k // 2) for k in kernel)
+
+
+def conv(
+  x: Array, kernel: Array, *, strides: Sequence[int], padding: Padding, groups: int = 1, form: str = "auto"
+) -> Array:
+  """x [..., T, H, W, C] with kernel [t, h, w, C / groups, O], or kernel [h, w, C / groups, O] on every frame.
+
+  `form` is "auto" (the fastest measured on the backend in use) or a key of FORMS.
+  """
+  rank = kernel.ndim - 2
+  if rank == 2:  # every leading axis is a batch
+    return _frames(lambda y: _lax(y, kernel, strides, padding, groups), x)
+  if form == "auto":
+    form = choose(kernel.shape, groups, jax.default_backend())
+  return FORMS[form](x, kernel, strides, padding, groups)
+
+
+def choose(kernel_shape: Sequence[int], groups: int, backend: str) -> str:
+  """The form for a [t, h, w, C / groups, O] kernel."""
+  t, h, w, channels, _ = kernel_shape
+  if backend != "cpu":
+    return "lax"
+  if t == 1:
+    return "frames"
+  if groups > 1:
+    return "lax"
+  if (h, w) == (1, 1):
+    return "pixels"
+  return "stacked" if channels <= 8 else "taps"
+
+
+def _lax(x, kernel, strides, padding, groups=1):
+  return lax.conv_general_dilated(
+    x, kernel, tuple(strides), tuple(padding), dimension_numbers=DIMENSIONS[kernel.ndim - 2], feature_group_count=groups
+  )
+
+
+def _frames(function, x):
+  """`function` of [N, H, W, C], over all leading axes of x at once."""
+  y = function(x.reshape(-1, *x.shape[-3:]))
+  return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
+def _time(x, strides, padding, size):
+  """x padded in time, and for each tap of the temporal kernel the frames that meet it."""
+  x = jnp.pad(x, [(0, 0), padding[0], *[(0, 0)] * 3])
+  count = (x.shape[1] - size) // strides[0] + 1
+  return [lax.slice_in_dim(x, i, i + (count - 1) * strides[0] + 1, strides[0], axis=1) for i in range(size)]
+
+
+def _as_frames(x, kernel, strides, padding, groups):
+  """1 x h x w: one 2-D convolution over B * T frames."""
+  (x,) = _time(x, strides, padding, 1)
+  return _frames(lambda y: _lax(y, kernel[0], strides[1:], padding[1:], groups), x)
+
+
+def _as_pixels(x, kernel, strides, padding, groups):
+  """t x 1 x 1: one 2-D convolution over [T, H * W]."""
+  if any(p != (0, 0) for p in map(tuple, padding[1:])):
+    return _lax(x, kernel, strides, padding, groups)
+  x = x[:, :, :: strides[1], :: strides[2]]
+  b, t, h, w, c = x.shape
+  y = _lax(x.reshape(b, t, h * w, c), kernel[:, 0], (strides[0], 1), (tuple(padding[0]), (0, 0)), groups)
+  return y.reshape(b, y.shape[1], h, w, -1)
+
+
+def _as_taps(x, kernel, strides, padding, groups):
+  """t x h x w: the sum over the temporal taps of 2-D convolutions."""
+  taps = _time(x, strides, padding, kernel.shape[0])
+  parts = [_frames(lambda y, i=i: _lax(y, kernel[i], strides[1:], padding[1:], groups), tap) for i, tap in enumerate(taps)]
+  return sum(parts[1:], parts[0])
+
+
+def _as_stacked(x, kernel, strides, padding, groups):
+  """t x h x w with few channels: the taps become channels of one 2-D convolution."""
+  if groups > 1:
+    return _as_taps(x, kernel, strides, padding, groups)
+  t, h, w, c, o = kernel.shape
+  taps = jnp.concatenate(_time(x, strides, padding, t), axis=-1)
+  flat = kernel.transpose(1, 2, 0, 3, 4).reshape(h, w, t * c, o)
+  return _frames(lambda y: _lax(y, flat, strides[1:], padding[1:]), taps)
+
+
+FORMS = {
+  "lax": _lax,  # any kernel
+  "frames": _as_frames,  # t = 1
+  "pixels": _as_pixels,  # h = w = 1
+  "taps": _as_taps,  # any kernel
+  "stacked": _as_stacked,  # any kernel
+}
+
+
+def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Padding) -> Array:
+  """Maximum over a window of [..., H, W, C] (two sizes) or [B, T, H, W, C] (three), as PyTorch's in floor mode."""
+  if len(window) == 3 and window[0] == strides[0] == 1:
+    window, strides, padding = window[1:], strides[1:], padding[1:]
+
+  def pool(y):
+    return lax.reduce_window(
+      y, -jnp.inf, lax.max, (1, *window, 1), (1, *strides, 1), ((0, 0), *map(tuple, padding), (0, 0))
+    )
+
+  return _frames(pool, x) if len(window) == 2 else pool(x)

@@ -1,0 +1,156 @@
+"""Convolution, dense layer and batch norm, and how their parameters are drawn.
+
+The compute type of a layer is its input's: a bfloat16 clip makes a bfloat16 network with float32 parameters.
+"""
+
+import contextvars
+import math
+import zlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax import Array, lax
+
+from jaction.models.conv import conv, same
+
+
+class Draw(NamedTuple):
+  """How a parameter is drawn: normal with standard deviation `std` (None: He's, by fan-out), around `mean`."""
+
+  std: float | None = None
+  mean: float = 0.0
+
+  def scale(self, shape: Sequence[int]) -> float:
+    return math.sqrt(2 / (math.prod(shape[:-2]) * shape[-1])) if self.std is None else self.std
+
+  def __call__(self, key, shape, dtype=jnp.float32):
+    if self.std == 0:
+      return jnp.full(shape, self.mean, dtype)
+    return self.mean + self.scale(shape) * jax.random.normal(key, shape, dtype)
+
+
+HE = Draw()
+ZERO, ONE = Draw(std=0, mean=0.0), Draw(std=0, mean=1.0)
+
+_drawn: contextvars.ContextVar[dict | None] = contextvars.ContextVar("drawn", default=None)
+
+
+def _param(module: nn.Module, name: str, draw: Draw, shape: Sequence[int]) -> Array:
+  if (drawn := _drawn.get()) is not None:
+    drawn[("params", *module.path, name)] = draw
+  return module.param(name, draw, tuple(shape))
+
+
+def initialize(model: nn.Module, *inputs: Any, seed: int = 0) -> dict:
+  """Variables of `model` as numpy arrays, drawn as its layers say.  `inputs` may be jax.ShapeDtypeStructs.
+
+  Compiling `model.init` takes minutes for a full-size network on a CPU; this takes seconds, gives the same numbers on
+  every backend, and a parameter's numbers depend on its path and the seed alone.
+  """
+  token = _drawn.set(drawn := {})
+  try:
+    shapes = flatten_dict(jax.eval_shape(model.init, jax.random.key(0), *inputs))
+  finally:
+    _drawn.reset(token)
+  out = {}
+  for path, leaf in shapes.items():
+    if path[0] == "batch_stats":
+      out[path] = np.full(leaf.shape, float(path[-1] == "var"), leaf.dtype)
+      continue
+    draw = drawn[path]
+    if draw.std == 0:
+      out[path] = np.full(leaf.shape, draw.mean, leaf.dtype)
+    else:
+      rng = np.random.default_rng([seed, zlib.crc32("/".join(path).encode())])
+      value = draw.mean + draw.scale(leaf.shape) * rng.standard_normal(leaf.shape, np.float32)
+      out[path] = value.astype(leaf.dtype)
+  return unflatten_dict(out)
+
+
+class Conv(nn.Module):
+  """x [..., T, H, W, C] -> [..., T', H', W', features]; a kernel of two sizes sees each frame alone."""
+
+  features: int
+  kernel: Sequence[int]
+  strides: Sequence[int] | None = None  # None: ones
+  padding: Sequence[tuple[int, int]] | None = None  # None: same(kernel)
+  groups: int = 1
+  use_bias: bool = False
+  draw: Draw = HE
+  form: str = "auto"  # see conv.FORMS
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    shape = (*self.kernel, x.shape[-1] // self.groups, self.features)
+    kernel = _param(self, "kernel", self.draw, shape)
+    strides = self.strides or (1,) * len(self.kernel)
+    padding = same(self.kernel) if self.padding is None else self.padding
+    y = conv(x, kernel.astype(x.dtype), strides=strides, padding=padding, groups=self.groups, form=self.form)
+    if self.use_bias:
+      y += _param(self, "bias", ZERO, (self.features,)).astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
+    return y
+
+
+class Dense(nn.Module):
+  """x [..., C] -> [..., features]."""
+
+  features: int
+  draw: Draw = Draw(std=0.01)
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    kernel = _param(self, "kernel", self.draw, (x.shape[-1], self.features))
+    bias = _param(self, "bias", ZERO, (self.features,))
+    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+class BatchNorm(nn.Module):
+  """Batch norm over all axes but the last, as PyTorch computes it: the running variance is the unbiased one.
+
+  Under jit over a mesh the statistics are those of the global batch.  `groups` cuts the batch axis into that many parts
+  with statistics of their own (PyTorch's per-device statistics; PySlowFast's sub-batch norm); the running statistics
+  take their mean.  `frozen`: the running statistics are used, and kept, in training too.
+  """
+
+  eps: float = 1e-5
+  momentum: float = 0.1  # share of the new statistics, as in PyTorch
+  groups: int = 1
+  frozen: bool = False
+  draw: Draw = ONE  # of the scale
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    features = x.shape[-1]
+    scale = _param(self, "scale", self.draw, (features,))
+    bias = _param(self, "bias", ZERO, (features,))
+    mean = self.variable("batch_stats", "mean", jnp.zeros, (features,), jnp.float32)
+    var = self.variable("batch_stats", "var", jnp.ones, (features,), jnp.float32)
+    if not train or self.frozen:
+      factor = scale * lax.rsqrt(var.value + self.eps)
+      return _affine(x, factor, bias - mean.value * factor)
+    if x.shape[0] % self.groups:
+      raise ValueError(f"batch norm over {self.groups} groups needs a batch that they divide; got {x.shape[0]}")
+
+    grouped = x.reshape(self.groups, -1, features).astype(jnp.float32)
+    count = grouped.shape[1]
+    batch_mean = grouped.mean(axis=1)  # [groups, C]
+    batch_var = jnp.square(grouped - batch_mean[:, None]).mean(axis=1)
+    if not self.is_initializing():
+      unbiased = batch_var.mean(axis=0) * (count / max(count - 1, 1))
+      mean.value += self.momentum * (batch_mean.mean(axis=0) - mean.value)
+      var.value += self.momentum * (unbiased - var.value)
+    factor = scale[None] * lax.rsqrt(batch_var + self.eps)
+    shift = bias[None] - batch_mean * factor
+    return _affine(x.reshape(self.groups, -1, features), factor[:, None], shift[:, None]).reshape(x.shape)
+
+
+def _affine(x: Array, factor: Array, shift: Array) -> Array:
+  """x * factor + shift along the last axis, computed in float32, in the type of x."""
+  lead = (1,) * (x.ndim - factor.ndim)
+  y = x.astype(jnp.float32) * factor.reshape(lead + factor.shape) + shift.reshape(lead + shift.shape)
+  return y.astype(x.dtype)

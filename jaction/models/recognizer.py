@@ -1,0 +1,38 @@
+"""A backbone and a head over the views of each video."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+
+class Recognizer(nn.Module):
+  """Normalised clips [B, V, T, H, W, C] -> scores [B, V, K] before softmax; V counts views (clips x crops).
+
+  Two pathways may also be given already sampled, as a pair (slow, fast).  With `return_features` the result is the pooled
+  features [B, V, F] that the last layer would see.  The computation runs in `dtype`; parameters, batch statistics and the
+  result are float32.
+  """
+
+  backbone: nn.Module
+  head: nn.Module
+  clip: tuple[int, int, int] = (8, 224, 224)  # T, H, W that one view is meant to have
+  dtype: Any = jnp.float32
+
+  def __call__(
+    self, clips: Array | Sequence[Array], *, train: bool = False, return_features: bool = False
+  ) -> Array:
+    pair = isinstance(clips, tuple | list)
+    for array in clips if pair else [clips]:
+      if array.ndim != 6:
+        raise ValueError(f"clips must be [B, V, T, H, W, C], got shape {tuple(array.shape)}")
+      if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"clips must be normalised floats, got {array.dtype}: see jaction.clips.normalize")
+    b, v = (clips[0] if pair else clips).shape[:2]
+    folded = jax.tree.map(lambda x: jnp.asarray(x, self.dtype).reshape(b * v, *x.shape[2:]), clips)
+    features = self.backbone(folded, train=train)
+    out = self.head(features, train=train, return_features=return_features)
+    return out.astype(jnp.float32).reshape(b, v, -1)
