@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-  """A video file, or a folder of images, with its labels. Frames are numbered 0 ... n - 1, whatever the files are called.
+  """A video file, or a folder of images, with its labels. Frames count from 0, whatever the files are called.
 
   Fields:
     id: what people call it, the path or name as the annotation file has it; need not be unique.
