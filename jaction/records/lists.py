@@ -12,8 +12,8 @@ Text lists have one video a line, fields divided by blanks, as MMAction2 writes 
 
 The numbers are read from the end of the line and the path is what stands before them, so it may hold blanks. Where
 the count of labels varies, a path that ends in a blank and a number ("take 2") cannot be told from its labels and must
-stand in double quotes; any path may. `csv` has the columns path and label (with that header, in any order, or without one),
-`folder` is a folder of videos per class, classes numbered in sorted order.
+stand in double quotes; any path may. `csv` has the columns path and label (with that header, in any order, or without
+one), `folder` is a folder of videos per class, classes numbered in sorted order.
 """
 
 import csv

@@ -1,0 +1,169 @@
+"""The frames of any record, and a bounded memory of decoded ones."""
+
+import collections
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterable
+
+import numpy as np
+
+from jaction.errors import InputError, MediaError
+from jaction.records.record import Record
+from jaction.records.video import Video, check_indices
+
+
+class FrameFolder:
+  """The frames of a folder of images, with the interface of `Video`; frame i is image `first + offset + i`.
+
+  Attributes:
+    num_frames: what the record says, or where it says nothing, how many images follow each other from the first on.
+    width, height: pixels, of the first image.
+  """
+
+  def __init__(self, record: Record):
+    if record.template is None:
+      raise InputError(f"{record.source}: a folder of frames needs a template for their names, like 'img_{{:05d}}.jpg'")
+    self.name = record.source
+    self._record = record
+    if not os.path.isdir(record.source):
+      raise MediaError(f"{record.source}: there is no such folder of frames")
+    self.num_frames = self._counted() if record.frames is None else record.frames
+    if self.num_frames < 1:
+      raise MediaError(f"{self._path(0)}: there is no such image, so the folder has no frames")
+    self._size: tuple[int, int] | None = None
+
+  def __enter__(self) -> "FrameFolder":
+    return self
+
+  def __exit__(self, *error: object) -> None:
+    self.close()
+
+  def close(self) -> None:
+    """Nothing is held open."""
+
+  @property
+  def height(self) -> int:
+    return self._shape()[0]
+
+  @property
+  def width(self) -> int:
+    return self._shape()[1]
+
+  def read(self, indices: Iterable[int]) -> np.ndarray:
+    """Frames `indices`, in any order and with repeats: uint8 [n, height, width, 3], RGB.
+
+    Raises InputError for an index outside [0, num_frames), MediaError, which names the image, for one that is absent,
+    cannot be decoded, or has another size than the rest.
+    """
+    wanted = check_indices(indices, self.num_frames, self.name)
+    images: dict[int, np.ndarray] = {}
+    for index in wanted.tolist():
+      if index not in images:
+        images[index] = self._image(index)
+    if not images:
+      return np.empty((0, *self._shape(), 3), np.uint8)
+    return np.stack([images[index] for index in wanted.tolist()])
+
+  def _path(self, index: int) -> str:
+    record = self._record
+    return os.path.join(record.source, record.template.format(record.first + record.offset + index))
+
+  def _counted(self) -> int:
+    count = 0
+    while os.path.exists(self._path(count)):
+      count += 1
+    return count
+
+  def _shape(self) -> tuple[int, int]:
+    if self._size is None:
+      self._image(0)
+    return self._size
+
+  def _image(self, index: int) -> np.ndarray:
+    path = self._path(index)
+    try:
+      image = read_image(path)
+    except FileNotFoundError:
+      raise MediaError(f"{path}: there is no such image; it is frame {index} of {self.num_frames}") from None
+    size = image.shape[:2]
+    if self._size is None:
+      self._size = size
+    if size != self._size:
+      raise MediaError(
+        f"{path}: {size[1]}x{size[0]} pixels, where frames read before have {self._size[1]}x{self._size[0]}"
+      )
+    return image
+
+
+def read_image(path: str) -> np.ndarray:
+  """An image file as uint8 [height, width, 3], RGB; MediaError where it is damaged, FileNotFoundError where absent."""
+  import cv2  # here, since sets of video files never need it
+
+  try:
+    with open(path, "rb") as file:
+      data = file.read()
+  except FileNotFoundError:
+    raise
+  except OSError as error:
+    raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
+  # A JPEG that is cut off would be decoded with its rest in grey: its end mark must be there.
+  whole = not data.startswith(b"\xff\xd8") or b"\xff\xd9" in data[-2048:]
+  try:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
+  except cv2.error:
+    image = None
+  if image is None:
+    raise MediaError(
+      f"{path}: {'no image that can be decoded' if whole else 'a JPEG that is cut off'} ({len(data)} bytes)"
+    )
+  return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def open_frames(record: Record) -> Video | FrameFolder:
+  """The frames of a record, whatever they lie in: use it in a `with`."""
+  return Video(record.source) if record.template is None else FrameFolder(record)
+
+
+class FrameCache:
+  """Keeps decoded arrays up to a number of bytes, and drops those unused for longest. Any thread may use it."""
+
+  def __init__(self, max_bytes: int):
+    """`max_bytes`: 0 keeps nothing."""
+    if max_bytes < 0:
+      raise InputError(f"a cache of {max_bytes} bytes; 0 or more was wanted")
+    self.max_bytes = max_bytes
+    self._arrays: collections.OrderedDict[Hashable, np.ndarray] = collections.OrderedDict()
+    self._bytes = 0
+    self._lock = threading.Lock()
+
+  def __len__(self) -> int:
+    return len(self._arrays)
+
+  @property
+  def nbytes(self) -> int:
+    """Bytes kept now, never above `max_bytes`."""
+    return self._bytes
+
+  def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The array kept under `key`, or what `make()` gives, which is then kept if it is no larger than the cache.
+
+    The array is read-only, since others are given the same one. `make` runs without the lock: two threads that miss the
+    same key at once both run it, and both are given the array of the one that was done first. What it raises passes on.
+    """
+    with self._lock:
+      if key in self._arrays:
+        self._arrays.move_to_end(key)
+        return self._arrays[key]
+    array = np.asarray(make())
+    if array.base is not None:  # a view would keep bytes that are not counted
+      array = array.copy()
+    array.setflags(write=False)
+    with self._lock:
+      if key in self._arrays:
+        return self._arrays[key]
+      if array.nbytes <= self.max_bytes:
+        self._arrays[key] = array
+        self._bytes += array.nbytes
+        while self._bytes > self.max_bytes:
+          self._bytes -= self._arrays.popitem(last=False)[1].nbytes
+    return array

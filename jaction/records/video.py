@@ -1,0 +1,314 @@
+"""Exact frames of a video file: frame i is the i-th frame that decoding the whole file would show.
+
+The packets' timestamps are read without decoding, so a frame is found by seeking to the keyframe at or before it and
+decoding up to its timestamp. That rests on one timestamp per shown frame; where a file or a codec does not give it
+(packed B-frames in AVI, interlaced fields in packets of their own, elementary streams), frames are counted from the
+start instead. A timestamp that does not come out after a seek is looked for once more from the start of the file; not
+found there either, it is a MediaError: a neighbour never stands in for it.
+"""
+
+import bisect
+import contextlib
+import io
+import itertools
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from jaction.errors import InputError, MediaError
+
+# Codecs whose packets carry the timestamp of the one frame they hold; the others are counted.
+INDEXED = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "libdav1d"})
+NEAR = 8  # frames that are quicker decoded than skipped by a seek
+KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
+
+
+class Video:
+  """A video file's frames, in the order and the orientation in which they are shown.
+
+  Rotation and mirroring tags are applied; the shape of pixels is not. Frames of another size than the first (a stream
+  may change it) are scaled to the first's. A truncated file has the frames whose packets are whole. In a damaged file
+  a frame is what a decoder run over the file shows, its concealment of losses included, or a MediaError where it
+  shows none. An open Video is for one thread at a time and holds a file open: use it in a `with`.
+
+  Attributes:
+    num_frames: frames shown, at least 1.
+    times: float64 [num_frames], seconds, as the file has them: the first need not be 0. Even where it has none.
+    fps: mean frames per second (1.0 where the file has one frame and no rate).
+    width, height: pixels, as shown.
+  """
+
+  def __init__(self, source: str | os.PathLike | bytes, *, threads: int = 1):
+    """Opens a path, or a whole file's bytes. `threads`: of the decoder; more than 1 pays only for large pictures.
+
+    Raises MediaError, which names the file, where it is absent, holds no video, or no frame of it can be decoded.
+    """
+    self.name = f"<{len(source)} bytes>" if isinstance(source, bytes) else os.fspath(source)
+    self._source = source
+    self._threads = threads
+    self._container = None
+    self._reformatter = VideoReformatter()  # one for all frames: making its tables costs a third of the time
+    self._stream = None
+    self._kept: list[av.VideoFrame] | None = None
+    if not isinstance(source, bytes):
+      _check_file(self.name)
+    try:
+      self._stream = self._open()
+      self._index()
+    except BaseException:
+      self.close()
+      raise
+
+  def __enter__(self) -> "Video":
+    return self
+
+  def __exit__(self, *error: object) -> None:
+    self.close()
+
+  def close(self) -> None:
+    """Closes the file; reading afterwards is an InputError. Closing twice is fine."""
+    self._kept = None
+    self._stream = None
+    container, self._container = self._container, None
+    if container is not None:
+      container.close()
+
+  def read(self, indices: Iterable[int]) -> np.ndarray:
+    """Frames `indices`, in any order and with repeats: uint8 [n, height, width, 3], RGB.
+
+    Raises InputError for an index outside [0, num_frames), MediaError for a frame that cannot be decoded.
+    """
+    wanted = check_indices(indices, self.num_frames, self.name)
+    if self._stream is None:
+      raise InputError(f"{self.name}: read after close")
+    frames = np.empty((len(wanted), self.height, self.width, 3), np.uint8)
+    places: dict[int, list[int]] = {}
+    for place, index in enumerate(wanted.tolist()):
+      places.setdefault(index, []).append(place)
+    with self._errors("decoded"):
+      for index, frame in self._find(sorted(places)):
+        first, *others = places.pop(index)
+        frames[first] = self._rgb(frame)
+        for place in others:
+          frames[place] = frames[first]
+    if places:
+      index = min(places)
+      raise MediaError(
+        f"{self.name}: frame {index} of {self.num_frames} ({self.times[index]:.3f} s) cannot be decoded; the file is "
+        "damaged there, other frames may still be read"
+      )
+    return frames
+
+  # Opening
+
+  @contextlib.contextmanager
+  def _errors(self, verb: str) -> Iterator[None]:
+    try:
+      yield
+    except (av.FFmpegError, EOFError, OSError) as error:
+      text = getattr(error, "strerror", None) or str(error)
+      raise MediaError(f"{self.name}: cannot be {verb} ({text})") from None
+
+  def _open(self) -> "av.VideoStream":
+    """The file's first moving picture, at its start. Opens the file again where it is open: the one sure way there."""
+    if self._container is not None:
+      self._container.close()
+    # The prefix and the list of protocols: a name is a name, never an address, and a playlist opens no connection.
+    source = io.BytesIO(self._source) if isinstance(self._source, bytes) else "file:" + os.path.abspath(self._source)
+    with self._errors("opened as a video"):
+      self._container = av.open(source, options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    streams = [s for s in self._container.streams.video if not _is_cover(s)]
+    if not streams or self._container.format.name == "tty":  # FFmpeg reads any text as a film of a terminal
+      kinds = sorted({s.type for s in self._container.streams})
+      raise MediaError(f"{self.name}: holds no video, only {', '.join(kinds) or 'nothing that is known'}")
+    stream = streams[0]
+    if stream.codec_context is None:
+      raise MediaError(f"{self.name}: no decoder for its video")
+    stream.codec_context.thread_count = self._threads
+    stream.codec_context.thread_type = "AUTO" if self._threads > 1 else "NONE"
+    return stream
+
+  def _index(self) -> None:
+    """Reads every packet's timestamps, and decodes the first frame only; or counts, where timestamps will not do."""
+    codec = self._stream.codec_context.name
+    first, packets, keys, shown = None, 0, [], []
+    for packet in self._packets():
+      packets += 1
+      if packet.is_keyframe and packet.pts is not None:
+        keys.append((packet.pts, packet.pts if packet.dts is None else min(packet.pts, packet.dts)))
+      if not packet.is_discard and not _is_hidden(codec, packet):
+        shown.append(packet.pts)
+      if first is None:
+        first = next(self._decode([packet]), None)
+    if first is None:
+      first = next(self._decode([], flush=True), None)
+    if first is None:
+      raise MediaError(f"{self.name}: {packets} packets of {codec} video, of which not one frame can be decoded")
+    self._turn, self._size = _orientation(first), (first.width, first.height)
+    self.width, self.height = self._size[::-1] if self._turn[0] else self._size
+    self._counted = codec not in INDEXED or None in shown or len(set(shown)) < len(shown) or first.interlaced_frame
+    if not self._counted:
+      # What precedes the first frame that comes out is never shown: pictures whose references lie before the file.
+      pts = sorted(p for p in shown if first.pts is not None and p >= first.pts)
+      self._counted = not pts or pts[0] != first.pts
+    if self._counted:
+      pts = self._count()
+    self._pts, self._keys = pts, sorted(keys)
+    self.num_frames = len(pts)
+    rate = self._stream.average_rate or self._stream.guessed_rate
+    if self._counted and (None in pts or any(b <= a for a, b in itertools.pairwise(pts))):
+      self.fps = float(rate or 1)
+      self.times = np.arange(len(pts)) / self.fps
+    else:
+      self.times = np.array(pts, np.float64) * float(self._stream.time_base)
+      self.fps = float(rate or ((len(pts) - 1) / (self.times[-1] - self.times[0]) if len(pts) > 1 else 1))
+
+  def _count(self) -> list[int | None]:
+    """The timestamps of all frames, by decoding them; keeps the frames while they are few."""
+    self._stream = self._open()
+    kept, size, pts = [], 0, []
+    for frame in self._decode(self._packets(), flush=True):
+      pts.append(frame.pts)
+      size += sum(plane.buffer_size for plane in frame.planes)
+      if size > KEPT_BYTES:
+        kept.clear()
+      else:
+        kept.append(frame)
+    self._kept = kept if size <= KEPT_BYTES else None
+    return pts
+
+  # Reading
+
+  def _packets(self) -> Iterator[av.Packet]:
+    """Packets from where the file stands, up to its end or to where it cannot be read on."""
+    packets = self._container.demux(self._stream)
+    while True:
+      try:
+        packet = next(packets)
+      except (StopIteration, av.FFmpegError):
+        return
+      if packet.size and not packet.is_corrupt:  # an empty packet would end the decoder; a corrupt one is cut short
+        yield packet
+
+  def _decode(self, packets: Iterable[av.Packet], *, flush: bool = False) -> Iterator[av.VideoFrame]:
+    """The frames that come out, in the order shown; a packet that the decoder refuses gives none."""
+    codec = self._stream.codec_context
+    for packet in itertools.chain(packets, [None] if flush else []):
+      try:
+        frames = codec.decode(packet)
+      except av.FFmpegError:
+        continue
+      yield from frames
+
+  def _find(self, indices: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(index, frame) for the ascending `indices` that can be found."""
+    if self._kept is not None:
+      yield from ((index, self._kept[index]) for index in indices)
+      return
+    if self._counted:
+      yield from self._scan({index: index for index in indices}, lambda at, frame: at)
+      return
+    missing, frame, last = {}, None, 0
+    for index in indices:
+      pts = self._pts[index]
+      key = bisect.bisect_right(self._keys, (pts, float("inf"))) - 1
+      if frame is None or (key >= 0 and self._keys[key][0] > frame.pts and index - last > NEAR):
+        frames = self._seek(key)
+        frame = next(frames, None)
+      while frame is not None and (frame.pts is None or frame.pts < pts):
+        frame = next(frames, None)
+      if frame is not None and frame.pts == pts:
+        yield index, frame
+      else:
+        missing[pts] = index
+      last = index
+    if missing:
+      yield from self._scan(missing, lambda at, frame: frame.pts)
+
+  def _seek(self, key: int) -> Iterator[av.VideoFrame]:
+    """Frames from keyframe `key` on, or from an earlier one, or from the start of the file (-1)."""
+    if key < 0:
+      self._stream = self._open()
+      return self._decode(self._packets(), flush=True)
+    pts, seek_to = self._keys[key]
+    try:
+      self._container.seek(seek_to, stream=self._stream)
+    except av.FFmpegError:
+      return self._seek(-1)
+    packets = itertools.dropwhile(lambda packet: not packet.is_keyframe or packet.pts is None, self._packets())
+    start = next(packets, None)
+    if start is None or start.pts > pts:  # no index, or a wrong one
+      return self._seek(-1)
+    return self._decode(itertools.chain([start], packets), flush=True)
+
+  def _scan(self, wanted: dict, name: Callable[[int, av.VideoFrame], int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(wanted[name(i, frame)], frame) for the frames from the file's start on, until none is wanted any more."""
+    for at, frame in enumerate(self._seek(-1)):
+      index = wanted.pop(name(at, frame), None)
+      if index is not None:
+        yield index, frame
+      if not wanted:
+        return
+
+  def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
+    width, height = self._size
+    picture = self._reformatter.reformat(frame, width=width, height=height, format="rgb24").to_ndarray()
+    transpose, flip_rows, flip_columns = self._turn
+    picture = picture.swapaxes(0, 1) if transpose else picture
+    return picture[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+
+def check_indices(indices: Iterable[int], num_frames: int, name: str) -> np.ndarray:
+  """Frame numbers as int64 [n]; InputError, which names the source, where one is no whole number in [0, num_frames)."""
+  array = indices if isinstance(indices, np.ndarray) else np.array(list(indices))
+  if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+    raise InputError(
+      f"{name}: frame numbers of shape {array.shape} and type {array.dtype}; a row of integers was wanted"
+    )
+  outside = array[(array < 0) | (array >= num_frames)]
+  if outside.size:
+    raise InputError(f"{name}: there is no frame {outside[0]}, it has frames 0 to {num_frames - 1}")
+  return array.astype(np.int64)
+
+
+def _check_file(name: str) -> None:
+  """Nothing but a file that holds something is opened: a pipe or a device could make the reader wait for ever."""
+  try:
+    info = os.stat(name)
+  except (OSError, ValueError) as error:
+    raise MediaError(f"{name}: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
+  if not stat.S_ISREG(info.st_mode) or info.st_size == 0:
+    what = "is empty" if stat.S_ISREG(info.st_mode) else "is not a file"
+    raise MediaError(f"{name}: {what}, a video file was wanted")
+
+
+def _is_cover(stream: "av.VideoStream") -> bool:
+  """Whether it is the picture on a record's sleeve."""
+  return "attached_pic" in str(getattr(stream, "disposition", ""))
+
+
+def _is_hidden(codec: str, packet: av.Packet) -> bool:
+  """Whether a packet holds a reference picture that is never shown (show_frame in RFC 6386 and VP9's spec)."""
+  if codec == "vp8":
+    return not memoryview(packet)[0] & 0x10
+  if codec == "vp9":
+    head, tail = memoryview(packet)[0], memoryview(packet)[-1]
+    head = head << 1 if head & 0x30 == 0x30 else head  # profile 3 has one bit more
+    return tail & 0xE0 != 0xC0 and not head & 0x08 and not head & 0x02  # no superframe, not shown again, not shown
+  return False
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+  """(transpose, then flip rows, then flip columns) that shows a frame as its display matrix says.
+
+  Shown x = a x + c y, y = b x + d y (libavutil/display.h); the nearest of the eight turns and mirrorings is taken.
+  """
+  data = frame.side_data.get("DISPLAYMATRIX")
+  if data is None:
+    return False, False, False
+  a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
+  return (False, d < 0, a < 0) if abs(a) + abs(d) >= abs(b) + abs(c) else (True, b < 0, c < 0)
