@@ -109,7 +109,9 @@ class Checkpoints:
       saved = _leaves(self._manager.item_metadata(step))
       _compare(saved, _leaves(wanted), f"{self.folder}/{step}")
       args = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
-      return self._manager.restore(step, args=ocp.args.PyTreeRestore(item=wanted, restore_args=args, partial_restore=True))
+      return self._manager.restore(
+        step, args=ocp.args.PyTreeRestore(item=wanted, restore_args=args, partial_restore=True)
+      )
     except CheckpointError:
       raise
     except Exception as error:  # orbax, tensorstore and json each have errors of their own for a damaged folder

@@ -1,0 +1,1 @@
+"""Experiments: one file each, named by --config with its path or, where jaction is installed, with its name alone."""

@@ -1,0 +1,97 @@
+"""The keys every experiment has, and what they mean; a config sets the ones that differ and is then locked.
+
+A duration is a dict {steps, epochs, examples} of which exactly one is above zero.
+"""
+
+import ml_collections
+
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet in 0 ... 255, R G B
+
+
+def duration(*, steps: int = 0, epochs: float = 0.0, examples: int = 0) -> ml_collections.ConfigDict:
+  """Set one; to give another on the command line, set the first to 0: --config.duration.epochs=0 --config.duration.steps=9."""
+  return ml_collections.ConfigDict({"steps": steps, "epochs": float(epochs), "examples": examples})
+
+
+def preprocessing(
+  *,
+  steps: tuple[str, ...],
+  settings: dict[str, dict],
+  clip_len: int = 1,
+  frame_interval: int = 1,
+  num_clips: int = 1,
+  frames_per_view: int = 0,
+  sampler: str = "uniform",
+  mean: tuple[float, ...] = MEAN,
+  std: tuple[float, ...] = STD,
+  average: str = "prob",
+) -> ml_collections.ConfigDict:
+  """What jaction.clips.Preprocessing reads; `frames_per_view` is clip_len unless given."""
+  return ml_collections.ConfigDict(
+    {
+      "sampler": sampler,
+      "clip_len": clip_len,
+      "frame_interval": frame_interval,
+      "num_clips": num_clips,
+      "frames_per_view": frames_per_view or clip_len,
+      "steps": steps,
+      "settings": settings,
+      "mean": mean,
+      "std": std,
+      "average": average,
+      "twice_sample": False,
+      "out_of_bound": "loop",
+    }
+  )
+
+
+def base() -> ml_collections.ConfigDict:
+  """Every key, with what most experiments take."""
+  c = ml_collections.ConfigDict()
+  c.seed = 0  # of the parameters, the order, the draws and the dropout
+  c.batch_size = 16  # clips in a step, over all devices
+  c.duration = duration()
+  c.model = ml_collections.ConfigDict()
+  c.model.name = ""  # see jaction.list_models()
+  c.model.num_classes = 400
+  c.model.fields = ml_collections.ConfigDict()  # fields of the network by name, such as dropout
+  c.init = ml_collections.ConfigDict(
+    {"folder": "", "reinit": ("params/head",)}
+  )  # a model folder to start from; paths it does not fill
+  c.data = ml_collections.ConfigDict()
+  c.data.root = ""  # the set's folder: lists and label file are in it, paths in lists are under it
+  c.data.train, c.data.val = (
+    "train.txt",
+    "val.txt",
+  )  # lists; val may be "": then nothing is evaluated and the last step counts as best
+  c.data.format = "auto"  # of the lists: see jaction.records.READERS
+  c.data.labels = ""  # the classes' names, one a line
+  c.data.threads = 2  # that decode and resize
+  c.data.prefetch = 4  # batches
+  c.data.cache_mb = 0  # of decoded, resized videos kept in memory, for each list
+  c.preprocessing = ml_collections.ConfigDict()
+  c.preprocessing.train = ml_collections.ConfigDict()
+  c.preprocessing.test = ml_collections.ConfigDict()  # evaluation while training; goes into the model folder
+  c.loss = ml_collections.ConfigDict({"name": "cross_entropy", "label_smoothing": 0.0})
+  c.optimizer = ml_collections.ConfigDict()
+  c.optimizer.name = "sgd"  # sgd, adam (decay added to the gradient), adamw (to the direction)
+  c.optimizer.momentum, c.optimizer.nesterov = 0.9, False
+  c.optimizer.b1, c.optimizer.b2, c.optimizer.eps = 0.9, 0.999, 1e-8
+  c.optimizer.weight_decay = 1e-4
+  c.optimizer.clip_norm = 0.0  # greatest global norm of the gradient; 0: any
+  c.optimizer.groups = ()  # (pattern of a path, times the learning rate, times the decay), the first match counts
+  c.schedule = ml_collections.ConfigDict()
+  c.schedule.name = "cosine"  # constant, cosine, step
+  c.schedule.lr, c.schedule.final_lr = 0.1, 0.0
+  c.schedule.milestones, c.schedule.gamma = (), 0.1  # step: epochs at which the rate is multiplied by gamma
+  c.schedule.by_epoch = False  # the rate changes only between epochs, as in MMAction2
+  c.schedule.warmup, c.schedule.warmup_ratio = duration(), 0.1  # linear, from ratio times the rate
+  c.eval = ml_collections.ConfigDict(
+    {"every": duration(), "batch_size": 16, "max_views": 0, "metric": "top1"}
+  )  # also at the end
+  c.checkpoint = ml_collections.ConfigDict({"every": duration(), "keep": 2})  # also at each evaluation and at the end
+  c.log = ml_collections.ConfigDict()
+  c.log.every_steps = 50  # between rows of metrics.jsonl
+  c.log.seconds = 10.0  # between lines where there is no terminal for a bar
+  c.log.progress, c.log.tensorboard, c.log.curves = True, True, True
+  return c.lock()

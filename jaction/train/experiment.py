@@ -1,0 +1,148 @@
+"""What a config builds: the data, the model, the step, and how often what is done."""
+
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaction import folders
+from jaction.batches import Batches, evaluation_batches, training_batches
+from jaction.checkpoints import Checkpoints
+from jaction.clips.preprocessing import Preprocessing
+from jaction.errors import InputError, nearest
+from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
+from jaction.models import create_model, initialize
+from jaction.predict.scoring import make_predict_step, mean_loss, score_batches
+from jaction.records import FrameCache, read_label_map, read_records
+from jaction.train.log import Log
+from jaction.train.mesh import check_batch_size, make_mesh, whole
+from jaction.train.optim import in_steps, make_optimizer, make_schedule
+from jaction.train.state import TrainState, new_state
+from jaction.train.step import classification, make_train_step
+
+METRICS = ("top1", "top5", "mean_class_accuracy")
+
+
+class Experiment:
+  """Built from the plain dict of a config; raises InputError for whatever in it does not fit."""
+
+  def __init__(self, config: Mapping[str, Any]):
+    self.config, data = config, config["data"]
+    self.mesh, self.batch_size = make_mesh(), config["batch_size"]
+    check_batch_size("batch_size", self.batch_size, self.mesh)
+    check_batch_size("eval.batch_size", config["eval"]["batch_size"], self.mesh)
+    self.model = create_model(
+      config["model"]["name"], num_classes=config["model"]["num_classes"], **config["model"]["fields"]
+    )
+    self.preprocess = {kind: Preprocessing.from_json(config["preprocessing"][kind]) for kind in ("train", "test")}
+    self.records = self._records(data["train"])
+    self.has_val = bool(data["val"])
+    self.val_records = self._records(data["val"]) if self.has_val else []
+    self.labels = self._labels()
+    self.caches = {
+      kind: FrameCache(int(data["cache_mb"] * 2**20)) if data["cache_mb"] else None for kind in ("train", "test")
+    }
+    known = METRICS if config["model"]["num_classes"] >= 5 else (METRICS[0], METRICS[2])
+    if config["eval"]["metric"] not in known:
+      name = config["eval"]["metric"]
+      raise InputError(f"eval.metric={name!r} is not known; wanted one of {', '.join(known)}.{nearest(name, known)}")
+    self.known, self.metric = known, config["eval"]["metric"] if self.has_val else None
+
+    sizes = {"batch_size": self.batch_size, "examples": len(self.records)}
+    self.total = in_steps(config["duration"], what="duration", **sizes)
+    self.eval_every = in_steps(config["eval"]["every"], what="eval.every", optional=True, **sizes)
+    self.save_every = in_steps(config["checkpoint"]["every"], what="checkpoint.every", optional=True, **sizes)
+    warmup = in_steps(config["schedule"]["warmup"], what="schedule.warmup", optional=True, **sizes)
+    self.schedule = make_schedule(config["schedule"], total=self.total, warmup=warmup, **sizes)
+    self.optimizer = make_optimizer(config["optimizer"])
+    task = classification(config["loss"]["name"], label_smoothing=config["loss"]["label_smoothing"])
+    mean, std = (tuple(config["preprocessing"]["train"][key]) for key in ("mean", "std"))
+    self.step = make_train_step(self.model, task, self.optimizer, self.mesh, seed=config["seed"], mean=mean, std=std)
+    views = config["eval"]["max_views"] or None
+    self.predict = make_predict_step(self.model, self.preprocess["test"], self.mesh, max_views=views)
+
+  def _path(self, name: str) -> pathlib.Path:
+    return pathlib.Path(self.config["data"]["root"]).expanduser() / name
+
+  def _records(self, name: str) -> list:
+    data, classes = self.config["data"], self.config["model"]["num_classes"]
+    return read_records(self._path(name), format=data["format"], root=data["root"] or None, num_classes=classes)
+
+  def _labels(self) -> tuple[str, ...]:
+    name, classes = self.config["data"]["labels"], self.config["model"]["num_classes"]
+    labels = read_label_map(self._path(name)) if name else ()
+    if labels and len(labels) != classes:
+      raise InputError(
+        f"{self._path(name)} names {len(labels)} classes, model.num_classes is {classes}: wanted the same number"
+      )
+    return labels
+
+  def _input(self) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((1, 1, *self.model.clip, 3), jnp.float32)
+
+  def _shapes(self) -> dict[str, Any]:
+    """The model's variables as shapes and dtypes."""
+    return jax.eval_shape(self.model.init, jax.random.key(0), self._input())
+
+  def first_state(self) -> TrainState:
+    """The state before step 0, on the devices: drawn from the seed, or from the folder that init.folder names."""
+    init = self.config["init"]
+    variables = initialize(self.model, self._input(), seed=self.config["seed"])
+    if init["folder"]:
+      source = folders.load_folder(init["folder"])
+      variables, report = folders.merge(source.variables, variables, reinit=tuple(init["reinit"]))
+      print(f"{init['folder']}: {report}")
+    return jax.device_put(new_state(variables, self.optimizer), whole(self.mesh))
+
+  def restore(self, checkpoints: Checkpoints) -> TrainState:
+    """The last saved state, on the devices."""
+    template = jax.eval_shape(lambda variables: new_state(variables, self.optimizer).tree(), self._shapes())
+    return jax.device_put(TrainState(**checkpoints.restore(template)), whole(self.mesh))
+
+  def training_batches(self, start: int) -> Batches:
+    data, cache = self.config["data"], self.caches["train"]
+    options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": cache, "seed": self.config["seed"]}
+    return training_batches(
+      self.records,
+      self.preprocess["train"],
+      batch_size=self.batch_size,
+      start_step=start,
+      stop_step=self.total,
+      **options,
+    )
+
+  def evaluate(self, state: TrainState, log: Log, done: int) -> dict[str, float]:
+    """Loss and accuracies on the validation list, which are logged too."""
+    began, data = time.perf_counter(), self.config["data"]
+    options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": self.caches["test"]}
+    batches = evaluation_batches(
+      self.val_records, self.preprocess["test"], batch_size=self.config["eval"]["batch_size"], **options
+    )
+    result = score_batches(self.predict, state.variables, batches)
+    tops = top_k_accuracy(result.scores, result.labels, (1, 5) if "top5" in self.known else (1,))
+    metrics = {"loss": mean_loss(result.scores, result.labels, self.preprocess["test"].average)}
+    metrics |= dict(zip(("top1", "top5"), tops, strict=False))
+    metrics["mean_class_accuracy"] = mean_class_accuracy(result.scores, result.labels)
+    metrics = {name: float(value) for name, value in metrics.items()}
+    log.evaluation(done, metrics, time.perf_counter() - began)
+    return metrics
+
+  def export(self, checkpoints: Checkpoints, folder: pathlib.Path) -> dict[str, float]:
+    """Writes model/ from the best checkpoint, the last where there was no evaluation: its step and metrics, and the last's."""
+    last = checkpoints.latest()
+    best = checkpoints.best() or last
+    template = {"batch_stats": {}} | self._shapes()
+    model, metrics = self.config["model"], checkpoints.metrics(best)
+    folders.save_model(
+      folder / "model",
+      name=model["name"],
+      fields={"num_classes": model["num_classes"], **model["fields"]},
+      variables=checkpoints.restore(template, best),
+      labels=self.labels,
+      preprocessing=self.preprocess["test"].to_json(),
+      source={"workdir": str(folder), "step": best, "metrics": metrics},
+    )
+    return {"step": last, **checkpoints.metrics(last), "best_step": best} | {f"best_{k}": v for k, v in metrics.items()}

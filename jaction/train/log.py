@@ -1,0 +1,186 @@
+"""What a run says: a progress bar, metrics.jsonl, TensorBoard events, curves as a picture."""
+
+import json
+import math
+import os
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import tensorboardX
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from jaction.errors import InputError
+
+
+class Log:
+  """The log of one run in its folder, from `start` finished steps to `total`; use it as a context manager.
+
+  Each row of metrics.jsonl says after how many finished steps it was written; rows of later steps than `start` (those
+  that a killed run had made after its last checkpoint) are dropped, so that no step is there twice.
+  """
+
+  def __init__(
+    self, folder: pathlib.Path, settings: Mapping[str, Any], *, start: int, total: int, examples: int, batch_size: int
+  ):
+    self._folder, self._settings = folder, settings
+    self._start, self._total, self._epochs = start, total, batch_size / examples
+    self._batch_size = batch_size
+    self.rows = _keep_rows(folder / "metrics.jsonl", start)
+    self._file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
+    self._events = (
+      tensorboardX.SummaryWriter(str(folder / "tb"), purge_step=start + 1) if settings["tensorboard"] else None
+    )
+    self._console = Console(stderr=True)
+    bar = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[said]}"))
+    live = settings["progress"] and self._console.is_terminal
+    self._bar = Progress(*bar, console=self._console, disable=not live)
+    self._task = self._bar.add_task(f"step {start}/{total}", total=total, completed=start, said="compiling")
+    self._live = live
+    self._began = self._said = None  # of the first step that was finished here, and of the last line printed
+    self._clear()
+
+  def __enter__(self) -> "Log":
+    self._bar.start()
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self._bar.stop()
+    self._file.close()
+    if self._events:
+      self._events.close()
+
+  def _clear(self) -> None:
+    self._sums: dict[str, tuple[float, float]] = {}
+    self._steps, self._waited, self._since = 0, 0.0, time.perf_counter()
+
+  def say(self, text: str) -> None:
+    """Prints a line for people, above the bar."""
+    self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+  def step(self, step: int, lr: float, sums: Mapping[str, tuple[Any, Any]], waited: float) -> None:
+    """Takes the sums and counts of finished step number `step` (from 1) and the seconds the device waited for data.
+
+    Raises InputError, naming the step, where the loss is not finite.
+    """
+    sums = {name: (float(value), float(count)) for name, (value, count) in sums.items()}
+    loss = sums["loss"][0] / sums["loss"][1]
+    if not math.isfinite(loss):
+      raise InputError(
+        f"the loss is {loss} at step {step} (learning rate {lr:.3g}, gradient norm {sums['grad_norm'][0]:.3g}): lower "
+        "schedule.lr, lengthen schedule.warmup, or set optimizer.clip_norm. The last checkpoint is from before it."
+      )
+    for name, (value, count) in sums.items():
+      before = self._sums.get(name, (0.0, 0.0))
+      self._sums[name] = (before[0] + value, before[1] + count)
+    self._steps, self._waited, self._lr = self._steps + 1, self._waited + waited, lr
+    now = time.perf_counter()
+    if self._began is None:  # the first step compiles; time left is reckoned without it
+      self._began, self._first, self._said = now, step, now
+    self._show(step, now)
+    if step % self._settings["every_steps"] == 0 or step == self._total:
+      self.flush(step)
+
+  def _show(self, step: int, now: float) -> None:
+    quiet = not self._settings["progress"] or (not self._live and now - self._said < self._settings["seconds"])
+    if quiet:
+      return
+    self._said = now
+    means = {name: value / count for name, (value, count) in self._sums.items()}
+    took = max(now - self._since, 1e-9)
+    left = (now - self._began) / (step - self._first) * (self._total - step) if step > self._first else math.nan
+    said = (
+      f"loss {means['loss']:.3f}  accuracy {means.get('accuracy', math.nan):.1%}  "
+      f"{self._steps * self._batch_size / took:.0f} clips/s  waiting {min(self._waited / took, 1):.0%}  left {clock(left)}"
+    )
+    name = f"step {step}/{self._total}  epoch {step * self._epochs:.1f}"
+    if self._live:
+      self._bar.update(self._task, completed=step, description=name, said=said)
+    else:
+      self.say(f"{name}  {said}")
+
+  def flush(self, step: int) -> None:
+    """Writes the row of the steps since the last one, if there were any."""
+    if not self._steps:
+      return
+    took = max(time.perf_counter() - self._since, 1e-9)
+    means = {name: value / count for name, (value, count) in self._sums.items()}
+    rate = {"lr": self._lr, "clips_per_second": self._steps * self._batch_size / took, "waiting": self._waited / took}
+    self._write(step, "train", means | rate)
+    self._clear()
+
+  def evaluation(self, step: int, metrics: Mapping[str, float], seconds: float) -> None:
+    """Writes the row of an evaluation after `step` finished steps, and says it."""
+    self._write(step, "val", dict(metrics) | {"seconds": seconds})
+    said = "  ".join(f"{k} {v:.3f}" if k == "loss" else f"{k} {v:.1%}" for k, v in metrics.items())
+    self.say(f"step {step}/{self._total}  epoch {step * self._epochs:.1f}  val: {said}")
+    self._clear()  # the clock of the training window starts again
+
+  def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+    row = {"step": step, "epoch": step * self._epochs, "kind": kind} | {k: float(v) for k, v in values.items()}
+    self.rows.append(row)
+    self._file.write(json.dumps(row) + "\n")
+    self._file.flush()  # before the checkpoint of the same step: a kill between them loses no row
+    if self._events:
+      for name, value in values.items():
+        self._events.add_scalar(f"{kind}/{name}", value, step)
+
+  def curves(self) -> None:
+    """Writes curves.png from all rows."""
+    if self._settings["curves"] and self.rows:
+      draw_curves(self.rows, self._folder / "curves.png")
+
+
+def clock(seconds: float) -> str:
+  """Seconds as 1:02:03 or 2:03; ? where they are not known."""
+  if not math.isfinite(seconds):
+    return "?"
+  minutes, rest = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _keep_rows(path: pathlib.Path, start: int) -> list[dict[str, Any]]:
+  """The rows up to step `start`; the file is left with these alone (a torn last line, of a killed run, goes too)."""
+  rows = []
+  for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    try:
+      row = json.loads(line)
+    except json.JSONDecodeError:
+      continue
+    if row["step"] <= start and start:
+      rows.append(row)
+  kept = path.with_suffix(".jsonl.new")
+  kept.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+  os.replace(kept, path)
+  return rows
+
+
+def draw_curves(rows: list[dict[str, Any]], path: pathlib.Path) -> None:
+  """Loss, accuracy and learning rate over epochs, as a PNG."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second that only a picture is worth
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(12, 3.6), layout="constrained")
+  panels = (
+    ("loss", (("train", "loss", "training"), ("val", "loss", "validation"))),
+    ("accuracy", (("train", "accuracy", "training"), ("val", "top1", "validation"))),
+    ("learning rate", (("train", "lr", "learning rate"),)),
+  )
+  for axes, (title, lines) in zip(figure.subplots(1, 3), panels, strict=True):
+    for kind, name, label in lines:
+      points = [(row["epoch"], row[name]) for row in rows if row["kind"] == kind and name in row]
+      if points:
+        axes.plot(*zip(*points, strict=True), label=label, marker="." if len(points) < 60 else None)
+    axes.set(title=title, xlabel="epoch")
+    axes.grid(alpha=0.3)
+    axes.set_ylim(bottom=0, top=1.02 if title == "accuracy" else None)
+    if len(lines) > 1 and axes.lines:
+      axes.legend()
+  FigureCanvasAgg(figure)
+  # A name that ends in .png: matplotlib takes the format from it; renamed, so that a reader never sees half a picture.
+  new = path.with_name(path.stem + ".new.png")
+  figure.savefig(new, dpi=110)
+  os.replace(new, path)

@@ -1,0 +1,106 @@
+"""The training loop."""
+
+import contextlib
+import os
+import pathlib
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaction.batches import put
+from jaction.checkpoints import Checkpoints
+from jaction.train.experiment import Experiment
+from jaction.train.log import Log
+from jaction.train.state import TrainState
+from jaction.train.workdir import open_workdir
+
+STOPPED = 75  # exit status after SIGTERM: started again, the run goes on (EX_TEMPFAIL)
+
+
+def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, float]:
+  """Trains what `config` says (jaction.configs.base has the keys) in `workdir`: the metrics of the end and of the best step.
+
+  Started again in the same workdir it goes on from the last checkpoint, bit for bit as if it had never stopped (same
+  machine, devices and versions).  Writes config.json, versions.json, metrics.jsonl, tb/, curves.png, checkpoints/ and
+  model/, the best weights so far as a folder for jaction.load.  SIGTERM saves and raises SystemExit(75).  Raises InputError for
+  a config, list or workdir that does not fit, a loss that is not finite, a disk that is full.
+  """
+  config = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+  run = Experiment(config)
+  folder, changes = open_workdir(workdir, config)
+  with Checkpoints(folder / "checkpoints", keep=config["checkpoint"]["keep"], metric=run.metric) as checkpoints:
+    state = run.first_state() if checkpoints.latest() is None else run.restore(checkpoints)
+    start = int(state.step)
+    with contextlib.ExitStack() as stack:
+      sizes = {"examples": len(run.records), "batch_size": run.batch_size}
+      log = stack.enter_context(Log(folder, config["log"], start=start, total=run.total, **sizes))
+      if start:
+        log.say(f"resuming after step {start} of {run.total}")
+      if start and changes:
+        log.say(
+          "warning: bit-equality with an undisturbed run is not claimed, since this differs:\n  " + "\n  ".join(changes)
+        )
+      if start < run.total:
+        stop = stack.enter_context(_sigterm())
+        _steps(run, state, start, log, checkpoints, folder, stop)
+      log.curves()
+    return run.export(checkpoints, folder)
+
+
+def _steps(
+  run: Experiment,
+  state: TrainState,
+  start: int,
+  log: Log,
+  checkpoints: Checkpoints,
+  folder: pathlib.Path,
+  stop: list[int],
+) -> None:
+  """The steps from `start` on; whenever `stop` is filled the state is saved and SystemExit(STOPPED) raised."""
+  with run.training_batches(start) as batches:
+    batch, waited, pending = put(next(batches), run.mesh), 0.0, None
+    for done in range(start + 1, run.total + 1):
+      lr = run.schedule(done - 1)
+      state, sums = run.step(state, batch, np.float32(lr))
+      if pending:  # one step behind, so that the device never waits for the log
+        log.step(*pending)
+      pending = (done, lr, sums, waited)
+      if done < run.total:  # the next batch is fetched and on its way while the device computes
+        began = time.perf_counter()
+        fetched = next(batches)
+        waited = time.perf_counter() - began if sums["loss"][0].is_ready() else 0.0
+        batch = put(fetched, run.mesh)
+      last = done == run.total
+      evaluates = run.has_val and (last or (run.eval_every and done % run.eval_every == 0))
+      saves = last or evaluates or stop or (run.save_every and done % run.save_every == 0)
+      if not saves:
+        continue
+      log.step(*pending)  # before anything is saved: a state behind a loss that is not finite never is
+      pending = None
+      log.flush(done)
+      metrics = run.evaluate(state, log, done) if evaluates else None
+      checkpoints.save(done, state.tree(), metrics)
+      if metrics and checkpoints.best() == done and not last:
+        run.export(checkpoints, folder)
+        log.curves()
+      if stop and not last:
+        log.say(f"stopped by SIGTERM after step {done}, which is saved: the same command goes on from there")
+        raise SystemExit(STOPPED)
+
+
+@contextlib.contextmanager
+def _sigterm() -> Iterator[list[int]]:
+  """A list that is filled when SIGTERM comes; other threads than the main one cannot ask for it and get an empty one."""
+  came: list[int] = []
+  try:
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+  except ValueError:
+    yield came
+    return
+  try:
+    yield came
+  finally:
+    signal.signal(signal.SIGTERM, before)

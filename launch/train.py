@@ -1,0 +1,177 @@
+"""python -m launch.train --config=CONFIG --workdir=DIR [--config.key=value ...]: trains, or goes on training."""
+
+import difflib
+import logging
+import pathlib
+import re
+import sys
+
+import rich.console
+import rich.table
+from absl import flags
+from absl import logging as absl_logging
+from ml_collections import config_flags
+from ml_collections.config_dict import ConfigDict
+
+import jaction.configs
+from jaction.errors import InputError, nearest
+from jaction.launch import cli
+
+USAGE = """usage: {program} --config=CONFIG --workdir=DIR [--config.KEY=VALUE ...]
+
+Trains CONFIG in DIR; started again with the same DIR it goes on from the last checkpoint.
+
+  --config      a path, such as configs/toy_tsm.py, or the name of one of these:
+{names}
+  --workdir     the folder for checkpoints, metrics, curves and the trained model
+  --config.KEY  another value for a key, such as --config.schedule.lr=0.01; a tuple is written "(1, 2)"
+
+A duration has three keys, of which one is above zero: --config.duration.epochs=0 --config.duration.steps=100
+With --config given, --help lists its keys.
+"""
+
+
+def main(argv: list[str]) -> int | None:
+  """Parses the flags and trains; see USAGE."""
+  values = flags.FlagValues()
+  workdir = flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
+  argv, asked = _without_help(_resolved(argv))
+  config = parse_config(argv, values)
+  if asked or config is None:
+    print(
+      USAGE.format(program="python -m launch.train", names="".join(f"                {n}\n" for n in names()).rstrip())
+    )
+    if config is not None:
+      _print_keys(config)
+    if asked:
+      return 0
+    raise InputError("--config is missing")
+  if not workdir.value:
+    raise InputError("--workdir is missing: wanted the folder for checkpoints, metrics, curves and the trained model")
+  absl_logging.set_verbosity(absl_logging.ERROR)  # orbax tells of each file that it writes
+  logging.getLogger("jax").setLevel(logging.ERROR)
+  from jaction.train.loop import train  # deferred, so that --help is quick
+
+  metrics = train(config, workdir.value)
+  table = rich.table.Table("metric", "value", title=f"{workdir.value}: {config.model.name}")
+  for name, value in metrics.items():
+    table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
+  rich.console.Console().print(table)
+  return 0
+
+
+def names() -> list[str]:
+  """The packaged configs."""
+  return sorted(p.stem for p in _folder().glob("*.py") if p.stem not in ("__init__", "base"))
+
+
+def parse_config(argv: list[str], values: flags.FlagValues | None = None) -> ConfigDict | None:
+  """The locked config that --config and --config.KEY=VALUE in `argv` give; None where there is no --config.
+
+  Raises InputError for a config that is not there, a key that it does not have, with the nearest, a value that does not
+  fit, a flag that is not known.
+  """
+  values = flags.FlagValues() if values is None else values
+  argv = _resolved(argv)
+  given = next((a.split("=", 1)[1] for a in argv if re.match(r"--?config=", a)), None)
+  holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+  if given is not None and not pathlib.Path(given.split(":")[0]).is_file():
+    raise InputError(
+      f"--config={given}: there is no such file, and no packaged config of this name.{nearest(given.split(':')[0], names())} "
+      f"Packaged: {', '.join(names())}."
+    )
+  try:
+    rest = values(["train", *argv])[1:]
+  except flags.UnrecognizedFlagError as error:
+    known = [f"--{name}" for name in values]
+    raise InputError(f"the flag --{error.flagname} is not known.{nearest('--' + error.flagname, known)}") from error
+  except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+    raise InputError(_flag_error(error, given, argv)) from error
+  if rest:
+    raise InputError(f"{' '.join(rest)} is not a flag: flags start with --, and a value follows its = without a blank")
+  config = holder.value
+  if config is not None:
+    _check_tuples(config)
+  return config
+
+
+def _flag_error(error: Exception, given: str | None, argv: list[str]) -> str:
+  """What is wrong with an override, with the nearest key; otherwise what the library says."""
+  if given is None:
+    return str(error)
+  plain = flags.FlagValues()
+  holder = config_flags.DEFINE_config_file("config", flag_values=plain, sys_argv=[f"--config={given}"])
+  try:
+    plain(["train", f"--config={given}"])
+    known = keys(holder.value)
+  except Exception as inner:  # the config itself fails, whatever its code raises
+    return f"--config={given} cannot be loaded: {_last_line(inner)}"
+  for arg in argv:
+    key = re.sub(r"^--?(no)?config\.", "", arg.split("=", 1)[0])
+    if key != arg.split("=", 1)[0] and key not in known and not any(k.startswith(key + ".") for k in known):
+      tails = [
+        k
+        for k in known
+        if k.split(".")[-1] in difflib.get_close_matches(key.split(".")[-1], [k.split(".")[-1] for k in known])
+      ]
+      near = nearest(key, known) or (f" Near it: {', '.join(tails[:3])}." if tails else "")
+      return f"--config.{key}: the config has no such key.{near}"
+  return _last_line(error)
+
+
+def _last_line(error: Exception) -> str:
+  """What config_flags says begins with whole tracebacks; the last line is the mistake."""
+  return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]
+
+
+def keys(config: ConfigDict, at: str = "") -> dict[str, object]:
+  """{dotted key: value} of every leaf."""
+  found = {}
+  for key, value in config.items():
+    found |= keys(value, f"{at}{key}.") if isinstance(value, ConfigDict) else {f"{at}{key}": value}
+  return found
+
+
+def _check_tuples(config: ConfigDict) -> None:
+  """config_flags does not look at the length of a tuple: mean and std need one number for each channel."""
+  for kind in ("train", "test"):
+    for name in ("mean", "std"):
+      value = config.get("preprocessing", {}).get(kind, {}).get(name, (0, 0, 0))
+      if len(value) != 3:
+        raise InputError(f"config.preprocessing.{kind}.{name}={value}: wanted three numbers, R, G, B")
+
+
+def _folder() -> pathlib.Path:
+  return pathlib.Path(next(iter(jaction.configs.__path__)))
+
+
+def _resolved(argv: list[str]) -> list[str]:
+  """`--config X` becomes `--config=X`, and the name of a packaged config its path."""
+  argv = list(argv)
+  for i, arg in enumerate(argv):
+    if arg in ("--config", "-config") and i + 1 < len(argv):
+      argv[i : i + 2] = [f"--config={argv[i + 1]}"]
+      break
+  for i, arg in enumerate(argv):
+    if re.match(r"--?config=", arg):
+      name, colon, form = arg.split("=", 1)[1].partition(":")
+      packaged = _folder() / f"{pathlib.Path(name).stem}.py"
+      if name in names() or (
+        name.endswith(".py") and not pathlib.Path(name).exists() and name == f"configs/{packaged.name}"
+      ):
+        name = str(packaged)
+      argv[i] = f"--config={name}{colon}{form}"
+  return argv
+
+
+def _without_help(argv: list[str]) -> tuple[list[str], bool]:
+  rest = [a for a in argv if a not in ("--help", "-h", "-help", "--helpfull")]
+  return rest, len(rest) < len(argv)
+
+
+def _print_keys(config: ConfigDict) -> None:
+  print("Keys of this config:\n" + "\n".join(f"  --config.{key}={value!r}" for key, value in keys(config).items()))
+
+
+if __name__ == "__main__":
+  sys.exit(cli.run(main))
