@@ -1,8 +1,8 @@
 """Which frames of a video make up its clips: pure functions of the number of frames and an explicit generator.
 
-`rng=None` is the test form.  The training form draws by `rng.integers(low, high, size)` only, in the order in which the
-reference (MMAction2 0.9) draws, so that a scripted generator reproduces it.  Indices are int64, clip after clip, and lie
-in [0, total); files whose first image has another number add it themselves.
+`rng=None` is the test form.  The training form draws by `rng.integers(low, high, size)` only, in the order in which
+the reference (MMAction2 0.9) draws, so that a scripted generator reproduces it.  Indices are int64, clip after clip,
+and lie in [0, total); files whose first image has another number add it themselves.
 """
 
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def dense_sample_frames(
   temporal_jitter: bool = False,
   rng: np.random.Generator | None = None,
 ) -> np.ndarray:
-  """Clips spread over a window of `sample_range` frames: one drawn window, in the test form num_sample_positions windows.
+  """Clips spread over a window of `sample_range` frames: a drawn one, in the test form num_sample_positions of them.
 
   The windows of the test form are spread evenly from the first to the last possible one.  The drawn window is never
   the last possible one, as in the reference.  Starts wrap around the end of a short video.

@@ -1,0 +1,97 @@
+"""A clip, and what resizing, cropping and mirroring do to its frames and its boxes: pure functions of arrays."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from jaction.clips.geometry import Box, Size
+from jaction.errors import InputError, nearest
+
+# The loader's threads already share the cores; OpenCV's own pool on top of them only makes them wait for each other.
+cv2.setNumThreads(0)
+
+INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+  """Frames on their way from a decoder to a batch.
+
+  Fields:
+    frames: uint8 [N,H,W,C]; N runs over crops, then clips, then frames.
+    boxes: float32 [...,4], x1, y1, x2, y2 in pixels of the frames, with a leading axis of crops after a step that makes
+      several; None where there are none.
+    label: the class, which flips and reversals may change; None where there is none.
+    crops: how many crops N holds.
+  """
+
+  frames: np.ndarray
+  boxes: np.ndarray | None = None
+  label: int | None = None
+  crops: int = 1
+
+  @property
+  def size(self) -> Size:
+    """(width, height) of the frames."""
+    return self.frames.shape[2], self.frames.shape[1]
+
+
+def resize_frames(frames: np.ndarray, size: Size, interpolation: str = "bilinear") -> np.ndarray:
+  """[N,H,W,C] or [N,H,W] -> the same with (width, height) `size`; uint8 or float32, the pixels OpenCV gives."""
+  if interpolation not in INTERPOLATIONS:
+    raise InputError(
+      f"interpolation is {interpolation!r}; wanted one of {', '.join(INTERPOLATIONS)}."
+      f"{nearest(str(interpolation), INTERPOLATIONS)}"
+    )
+  if frames.shape[2] == size[0] and frames.shape[1] == size[1]:
+    return frames
+  out = np.empty((len(frames), size[1], size[0], *frames.shape[3:]), frames.dtype)
+  for frame, place in zip(frames, out, strict=True):
+    # OpenCV writes into `place` itself where it fits; its answer for one channel lacks the channel axis.
+    done = cv2.resize(frame, size, dst=place, interpolation=INTERPOLATIONS[interpolation])
+    if not np.shares_memory(done, place):
+      place[...] = done.reshape(place.shape)
+  return out
+
+
+def crop_frames(frames: np.ndarray, box: Box) -> np.ndarray:
+  """The pixels of `box` (left, top, right, bottom): a view, nothing is copied."""
+  left, top, right, bottom = box
+  return frames[:, top:bottom, left:right]
+
+
+def flip_frames(frames: np.ndarray, direction: str = "horizontal", *, flow: bool = False) -> np.ndarray:
+  """Mirrored [N,H,W,C] frames.  With `flow`, channels alternate x, y, and a horizontal mirror turns x into 255 - x.
+
+  A vertical mirror of flow is an InputError, as the reference knows none.
+  """
+  if direction not in ("horizontal", "vertical"):
+    raise InputError(f"direction is {direction!r}; wanted horizontal or vertical")
+  if not flow:
+    return frames[:, :, ::-1] if direction == "horizontal" else frames[:, ::-1]
+  if direction == "vertical" or frames.shape[-1] % 2:
+    raise InputError(f"a {direction} mirror of flow with {frames.shape[-1]} channels; wanted horizontal and x, y pairs")
+  mirrored = frames[:, :, ::-1].copy()
+  mirrored[..., 0::2] = 255 - mirrored[..., 0::2]
+  return mirrored
+
+
+def crop_boxes(boxes: np.ndarray | None, box: Box) -> np.ndarray | None:
+  """Boxes [...,4] in the pixels of a crop, held inside it: [0, width - 1] and [0, height - 1], as in the reference."""
+  if boxes is None:
+    return None
+  left, top, right, bottom = box
+  moved = boxes - np.array([left, top, left, top], np.float32)
+  last = np.array([right - left - 1, bottom - top - 1] * 2, np.float32)
+  return np.clip(moved, 0, last).astype(np.float32)
+
+
+def flip_boxes(boxes: np.ndarray | None, size: Size, direction: str = "horizontal") -> np.ndarray | None:
+  """Mirrored boxes [...,4]: the new x1 is width - x2 (the reference's later form; 0.9 took one more off)."""
+  if boxes is None:
+    return None
+  x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)
+  width, height = size
+  parts = (width - x2, y1, width - x1, y2) if direction == "horizontal" else (x1, height - y2, x2, height - y1)
+  return np.stack(parts, axis=-1).astype(np.float32)

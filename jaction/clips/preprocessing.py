@@ -1,0 +1,206 @@
+"""One object says how a record becomes the views that a network sees; it is stored beside the weights.
+
+Training, evaluation, prediction and export use it alike, so that the same video gives the same scores in all of them.
+"""
+
+import dataclasses
+import inspect
+import json
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+
+from jaction.clips.clip import Clip
+from jaction.clips.layout import split_views
+from jaction.clips.sampling import OUT_OF_BOUND, SAMPLERS
+from jaction.clips.settings import check_settings, frozen, is_count, thawed
+from jaction.clips.transforms import STEPS
+from jaction.errors import InputError, nearest
+from jaction.records.frames import FrameCache, open_frames
+from jaction.records.record import Record
+
+AVERAGES = ("prob", "score", "none")
+_CHUNK = 64  # frames decoded at a time on the way into a cache: bounds the memory that full-size frames take
+# Fields that a sampler may not know, and the value that means nothing to it.
+_NEUTRAL = {"frame_interval": 1, "num_clips": 1, "twice_sample": False, "out_of_bound": "loop"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+  """Which frames, what is done to them, how they fall into views, and how they are normalised on the device.
+
+  Fields:
+    sampler: a name in SAMPLERS ("uniform", "dense", ...).
+    clip_len, frame_interval, num_clips: what the sampler takes.
+    frames_per_view: T. For 2-D networks all segments make one view (T = num_clips, clip_len = 1), for 3-D ones each
+      clip does (T = clip_len).
+    steps: names in STEPS, in their order; at most one of each.
+    settings: the named settings of steps, and of the sampler under its own name.
+    mean, std: per channel in RGB order, 0..255; for `jaction.clips.device.normalize`.
+    average: how the views' scores become the video's: "prob", "score" or "none".
+    twice_sample, out_of_bound: what the sampler takes.
+
+  Equal settings are equal objects with equal hashes, also after to_json, json and from_json. Everything is checked at
+  once: InputError names the field, step or setting that is wrong and what is near it.
+  """
+
+  sampler: str
+  clip_len: int
+  frame_interval: int
+  num_clips: int
+  frames_per_view: int
+  steps: tuple[str, ...]
+  settings: Mapping[str, Mapping[str, Any]]
+  mean: tuple[float, ...]
+  std: tuple[float, ...]
+  average: str = "prob"
+  twice_sample: bool = False
+  out_of_bound: str = "loop"
+
+  def __post_init__(self):
+    for field in dataclasses.fields(self):
+      object.__setattr__(self, field.name, frozen(getattr(self, field.name), field.name))
+    for name in ("mean", "std"):
+      value = getattr(self, name)
+      numbers = isinstance(value, tuple) and value and all(type(item) in (int, float) for item in value)
+      if not numbers or name == "std" and min(value) <= 0:
+        raise InputError(f"{name} is {value!r}; wanted a number for each channel{', above 0' * (name == 'std')}")
+      object.__setattr__(self, name, tuple(map(float, value)))
+    self._check_sampler()
+    self._check_steps()
+
+  def __hash__(self) -> int:
+    return hash(json.dumps(self.to_json(), sort_keys=True))
+
+  def to_json(self) -> dict[str, Any]:
+    """The fields as json can hold them; `from_json` makes an equal object of it."""
+    return {field.name: thawed(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+  @classmethod
+  def from_json(cls, data: Mapping[str, Any]) -> "Preprocessing":
+    """The inverse of to_json. An unknown key, or a missing one without a default, is an InputError that names it."""
+    if not isinstance(data, Mapping):
+      raise InputError(f"a preprocessing is {type(data).__name__}; wanted a mapping of its fields")
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for key in data:
+      if key not in fields:
+        raise InputError(
+          f"a preprocessing has no field {key!r}; it has {', '.join(fields)}.{nearest(str(key), fields)}"
+        )
+    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in data]
+    if missing:
+      raise InputError(f"a preprocessing without {', '.join(missing)}; wanted {', '.join(fields)}")
+    return cls(**data)
+
+  def __call__(
+    self, record: Record, rng: np.random.Generator | None = None, cache: FrameCache | None = None
+  ) -> dict[str, Any]:
+    """{"clips": uint8 [V,T,H,W,C], "label": int (-1 where the record has none)}; views run over crops, then clips.
+
+    rng=None is the test form. With a cache the whole video is decoded once, put through a leading resize and kept,
+    where it fits; the clips are the same, pixel for pixel. Raises MediaError, which names the file, where it cannot be
+    read.
+    """
+    frames, steps = self._cached_frames(record, rng, cache) if cache is not None else (None, self.steps)
+    if frames is None:
+      with open_frames(record) as video:
+        frames, steps = video.read(self.indices(video.num_frames, rng)), self.steps
+    clip = self._run(Clip(frames, label=record.label), steps, rng)
+    return {"clips": split_views(clip.frames, self.frames_per_view), "label": -1 if clip.label is None else clip.label}
+
+  def indices(self, total: int, rng: np.random.Generator | None = None) -> np.ndarray:
+    """Which of a video's `total` frames: int64 [clips * clip_len]; as many for each video, so that they stack."""
+    function = SAMPLERS[self.sampler]
+    known = inspect.signature(function).parameters
+    settings = {name: getattr(self, name) for name in ("clip_len", *_NEUTRAL) if name in known}
+    settings |= self.settings.get(self.sampler, {})
+    indices = function(total, **settings, **({"rng": rng} if "rng" in known else {}))
+    # The reference does not double the clips of a video shorter than one clip. Twice the same clips have the same mean.
+    if self.twice_sample and rng is None and len(indices) == self.num_clips * self.clip_len:
+      indices = np.tile(indices, 2)
+    return indices
+
+  def _run(self, clip: Clip, steps: tuple[str, ...], rng: np.random.Generator | None) -> Clip:
+    for step in steps:
+      clip = STEPS[step](clip, rng, **self.settings.get(step, {}))
+    return clip
+
+  def _cached_frames(
+    self, record: Record, rng: np.random.Generator | None, cache: FrameCache
+  ) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """The sampled frames out of the cache, and the steps that are left to do; None where the video does not fit."""
+    lead, rest = (self.steps[:1], self.steps[1:]) if self.steps[:1] == ("resize",) else ((), self.steps)
+    settings = json.dumps(thawed(self.settings.get("resize", {})), sort_keys=True) if lead else None
+    key: Hashable = (record.source, record.template, record.first, record.offset, record.frames, settings)
+    try:
+      whole = cache.get(key, lambda: self._whole(record, lead, cache.max_bytes))
+    except _TooLarge:
+      return None, self.steps
+    return whole[self.indices(len(whole), rng)], rest
+
+  def _whole(self, record: Record, lead: tuple[str, ...], max_bytes: int) -> np.ndarray:
+    out = None
+    with open_frames(record) as video:
+      for start in range(0, video.num_frames, _CHUNK):
+        frames = video.read(range(start, min(start + _CHUNK, video.num_frames)))
+        frames = self._run(Clip(frames), lead, None).frames
+        if out is None:
+          if frames[0].nbytes * video.num_frames > max_bytes:
+            raise _TooLarge
+          out = np.empty((video.num_frames, *frames.shape[1:]), frames.dtype)
+        out[start : start + len(frames)] = frames
+    return out
+
+  def _check_sampler(self) -> None:
+    if self.sampler not in SAMPLERS:
+      raise InputError(
+        f"there is no sampler {self.sampler!r}; wanted one of {', '.join(SAMPLERS)}."
+        f"{nearest(str(self.sampler), SAMPLERS)}"
+      )
+    for name in ("clip_len", "frame_interval", "num_clips", "frames_per_view"):
+      if not is_count(getattr(self, name)):
+        raise InputError(f"{name} is {getattr(self, name)!r}; wanted a whole number of at least 1")
+    for name, known in (("average", AVERAGES), ("out_of_bound", OUT_OF_BOUND)):
+      value = getattr(self, name)
+      if value not in known:
+        raise InputError(f"{name} is {value!r}; wanted one of {', '.join(known)}.{nearest(str(value), known)}")
+    if not isinstance(self.twice_sample, bool):
+      raise InputError(f"twice_sample is {self.twice_sample!r}; wanted true or false")
+    taken = inspect.signature(SAMPLERS[self.sampler]).parameters
+    for name, neutral in _NEUTRAL.items():
+      if name not in taken and getattr(self, name) != neutral:
+        raise InputError(
+          f"the sampler {self.sampler} takes no {name}; it is {getattr(self, name)!r}, wanted {neutral!r}"
+        )
+    frames = self.num_clips * self.clip_len
+    if frames % self.frames_per_view and "num_clips" in taken:
+      raise InputError(
+        f"num_clips {self.num_clips} x clip_len {self.clip_len} = {frames} frames do not split into views of "
+        f"frames_per_view {self.frames_per_view}; wanted num_clips (2-D networks) or clip_len (3-D networks)"
+      )
+
+  def _check_steps(self) -> None:
+    if not isinstance(self.steps, tuple):
+      raise InputError(f"steps is {self.steps!r}; wanted a list of names of {', '.join(STEPS)}")
+    for step in self.steps:
+      if step not in STEPS:
+        raise InputError(f"there is no step {step!r}; wanted names of {', '.join(STEPS)}.{nearest(str(step), STEPS)}")
+      if self.steps.count(step) > 1:
+        raise InputError(f"the step {step} stands {self.steps.count(step)} times in steps; its settings go by its name")
+    if not isinstance(self.settings, Mapping):
+      raise InputError(f"settings is {self.settings!r}; wanted a mapping of step names to their settings")
+    for name in self.settings:
+      if name not in (*self.steps, self.sampler):
+        known = (*self.steps, self.sampler)
+        raise InputError(
+          f"settings for {name!r}, which is neither a step nor the sampler: {', '.join(known)}.{nearest(name, known)}"
+        )
+    for step in self.steps:
+      check_settings(step, STEPS[step], self.settings.get(step, {}), ())
+    given = ("clip_len", *_NEUTRAL)
+    check_settings(self.sampler, SAMPLERS[self.sampler], self.settings.get(self.sampler, {}), given)
+
+
+class _TooLarge(Exception):
+  """A video whose frames do not fit the cache."""
