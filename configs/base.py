@@ -9,7 +9,7 @@ MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet in
 
 
 def duration(*, steps: int = 0, epochs: float = 0.0, examples: int = 0) -> ml_collections.ConfigDict:
-  """Set one; to give another on the command line, set the first to 0: --config.duration.epochs=0 --config.duration.steps=9."""
+  """Set one; to give another on the command line, set it to 0: --config.duration.epochs=0 --config.duration.steps=9."""
   return ml_collections.ConfigDict({"steps": steps, "epochs": float(epochs), "examples": examples})
 
 
@@ -55,15 +55,13 @@ def base() -> ml_collections.ConfigDict:
   c.model.name = ""  # see jaction.list_models()
   c.model.num_classes = 400
   c.model.fields = ml_collections.ConfigDict()  # fields of the network by name, such as dropout
-  c.init = ml_collections.ConfigDict(
-    {"folder": "", "reinit": ("params/head",)}
-  )  # a model folder to start from; paths it does not fill
+  c.init = ml_collections.ConfigDict()
+  c.init.folder = ""  # a model folder to start from
+  c.init.reinit = ()  # beginnings of paths, such as "params/head", that it does not fill
   c.data = ml_collections.ConfigDict()
   c.data.root = ""  # the set's folder: lists and label file are in it, paths in lists are under it
-  c.data.train, c.data.val = (
-    "train.txt",
-    "val.txt",
-  )  # lists; val may be "": then nothing is evaluated and the last step counts as best
+  c.data.train = "train.txt"  # a list
+  c.data.val = "val.txt"  # may be "": then nothing is evaluated, and the last step counts as the best
   c.data.format = "auto"  # of the lists: see jaction.records.READERS
   c.data.labels = ""  # the classes' names, one a line
   c.data.threads = 2  # that decode and resize
@@ -86,10 +84,14 @@ def base() -> ml_collections.ConfigDict:
   c.schedule.milestones, c.schedule.gamma = (), 0.1  # step: epochs at which the rate is multiplied by gamma
   c.schedule.by_epoch = False  # the rate changes only between epochs, as in MMAction2
   c.schedule.warmup, c.schedule.warmup_ratio = duration(), 0.1  # linear, from ratio times the rate
-  c.eval = ml_collections.ConfigDict(
-    {"every": duration(), "batch_size": 16, "max_views": 0, "metric": "top1"}
-  )  # also at the end
-  c.checkpoint = ml_collections.ConfigDict({"every": duration(), "keep": 2})  # also at each evaluation and at the end
+  c.eval = ml_collections.ConfigDict()
+  c.eval.every = duration()  # also at the end
+  c.eval.batch_size = 16
+  c.eval.max_views = 0  # that go through the network at once; 0: all
+  c.eval.metric = "top1"  # which step is the best: top1, top5, mean_class_accuracy
+  c.checkpoint = ml_collections.ConfigDict()
+  c.checkpoint.every = duration()  # also at each evaluation and at the end
+  c.checkpoint.keep = 2  # the latest ones; the best is kept besides
   c.log = ml_collections.ConfigDict()
   c.log.every_steps = 50  # between rows of metrics.jsonl
   c.log.seconds = 10.0  # between lines where there is no terminal for a bar

@@ -3,8 +3,8 @@
 python -m launch.train --config=configs/slowfast_r50_4x16x1_256e_kinetics400_rgb.py --workdir=DIR \\
     --config.data.root=KINETICS
 
-Accuracy wanted: top-1 74.75 %, top-5 91.73 % (videos of short side 256; 10 clips x 3 crops of 256), as MMAction2 0.9.0 gives
-for the config of the same name.  KINETICS holds train.txt and val.txt (lines of `path label`).  Evaluation while
+Accuracy wanted: top-1 74.75 %, top-5 91.73 % (videos of short side 256; 10 clips x 3 crops of 256), as MMAction2 0.9.0
+gives for the config of the same name.  KINETICS holds train.txt and val.txt (lines of `path label`).  Evaluation while
 training takes one clip and the central crop.
 """
 

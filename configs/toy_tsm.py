@@ -3,8 +3,8 @@
 python -m launch.data toy DIR/toy
 python -m launch.train --config=configs/toy_tsm.py --workdir=DIR/tsm --config.data.root=DIR/toy
 
-Accuracy wanted: top-1 of 95 % or more on the test list, after some minutes on two cores; chance is 12.5 %, and 50 % is what
-the shape alone gives.  `--config=configs/toy_tsm.py:short` is a minute's run that shows that the loss falls.
+Accuracy wanted: top-1 of 95 % or more on the test list, after some minutes on two cores; chance is 12.5 %, and 50 % is
+what the shape alone gives.  `--config=configs/toy_tsm.py:short` is a minute's run that shows that the loss falls.
 """
 
 from jaction.configs.base import base, duration, preprocessing

@@ -3,8 +3,8 @@
 python -m launch.data toy DIR/toy
 python -m launch.train --config=configs/toy_tsn.py --workdir=DIR/tsn --config.data.root=DIR/toy
 
-Accuracy wanted: top-1 of 40 ... 60 % on the test list, and 90 % or more on the list of shapes: everything is learnt but the
-order of the frames.  `--config=configs/toy_tsn.py:short` is a minute's run that shows that the loss falls.
+Accuracy wanted: top-1 of 40 ... 60 % on the test list, and 90 % or more on the list of shapes: everything is learnt but
+the order of the frames.  `--config=configs/toy_tsn.py:short` is a minute's run that shows that the loss falls.
 """
 
 from jaction.configs import toy_tsm

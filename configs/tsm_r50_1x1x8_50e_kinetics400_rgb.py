@@ -3,9 +3,9 @@
 python -m launch.train --config=configs/tsm_r50_1x1x8_50e_kinetics400_rgb.py --workdir=DIR \\
     --config.data.root=KINETICS --config.init.folder=RESNET50
 
-Accuracy wanted: top-1 70.59 %, top-5 89.52 % (videos of short side 256; 8 segments, central crop), as MMAction2 0.9.0 gives
-for the config of the same name.  KINETICS holds train.txt and val.txt (lines of `path label`); RESNET50 is a model folder
-with ImageNet weights for the backbone.
+Accuracy wanted: top-1 70.59 %, top-5 89.52 % (videos of short side 256; 8 segments, central crop), as MMAction2 0.9.0
+gives for the config of the same name.  KINETICS holds train.txt and val.txt (lines of `path label`); RESNET50 is a
+model folder with ImageNet weights for the backbone.
 """
 
 from jaction.configs.base import base, duration, preprocessing
@@ -14,6 +14,7 @@ from jaction.configs.base import base, duration, preprocessing
 def get_config():
   c = base()
   c.model.name, c.model.num_classes, c.model.fields = "tsm_r50_1x1x8", 400, {"dropout": 0.5}
+  c.init.reinit = ("params/head",)  # ImageNet has other classes
   c.batch_size = 64  # 8 devices x 8
   c.duration = duration(epochs=50)
   segments = {"num_clips": 8, "frames_per_view": 8}

@@ -3,9 +3,9 @@
 python -m launch.train --config=configs/tsn_r50_1x1x3_100e_kinetics400_rgb.py --workdir=DIR \\
     --config.data.root=KINETICS --config.init.folder=RESNET50
 
-Accuracy wanted: top-1 70.42 %, top-5 89.03 % (videos of short side 256; 25 segments x 10 crops), as MMAction2 0.9.0 gives
-for the config of the same name.  KINETICS holds train.txt and val.txt (lines of `path label`); RESNET50 is a model folder
-with ImageNet weights for the backbone.  Evaluation while training takes 3 segments and the central crop.
+Accuracy wanted: top-1 70.42 %, top-5 89.03 % (videos of short side 256; 25 segments x 10 crops), as MMAction2 0.9.0
+gives for the config of the same name.  KINETICS holds train.txt and val.txt (lines of `path label`); RESNET50 is a
+model folder with ImageNet weights for the backbone.  Evaluation while training takes 3 segments and the central crop.
 """
 
 from jaction.configs.base import base, duration, preprocessing
@@ -14,6 +14,7 @@ from jaction.configs.base import base, duration, preprocessing
 def get_config():
   c = base()
   c.model.name, c.model.num_classes, c.model.fields = "tsn_r50_1x1x3", 400, {"dropout": 0.4}
+  c.init.reinit = ("params/head",)  # ImageNet has other classes
   c.batch_size = 256  # 8 devices x 32
   c.duration = duration(epochs=100)
   segments = {"num_clips": 3, "frames_per_view": 3}

@@ -89,9 +89,9 @@ class Checkpoints:
       size = sum(x.nbytes for x in jax.tree.leaves(arrays))
       free = shutil.disk_usage(self.folder).free
       raise CheckpointError(
-        f"step {step} could not be saved in {self.folder}: {_first_line(error)}. It needs about {size / 1e6:.1f} MB, and "
-        f"{free / 1e6:.1f} MB are free there. Checkpoints that stay: {self.steps() or 'none'}; make room, then start the "
-        "same command again to go on from the last one."
+        f"step {step} could not be saved in {self.folder}: {_first_line(error)}. It needs {size / 1e6:.1f} MB, "
+        f"and {free / 1e6:.1f} MB are free there. Checkpoints that stay: {self.steps() or 'none'}; make room, then start "
+        "the same command again to go on from the last one."
       ) from error
 
   def restore(self, template: Any, step: int | None = None) -> Any:
@@ -116,7 +116,7 @@ class Checkpoints:
       raise
     except Exception as error:  # orbax, tensorstore and json each have errors of their own for a damaged folder
       raise CheckpointError(
-        f"the checkpoint {self.folder}/{step} cannot be read: {_first_line(error)}. If the folder is damaged, remove it; "
+        f"the checkpoint {self.folder}/{step} cannot be read: {_first_line(error)}. Where it is damaged, remove it: "
         f"the run then goes on from an earlier one of {[s for s in self.steps() if s != step] or 'none'}"
       ) from error
 

@@ -77,8 +77,8 @@ def parse_config(argv: list[str], values: flags.FlagValues | None = None) -> Con
   holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
   if given is not None and not pathlib.Path(given.split(":")[0]).is_file():
     raise InputError(
-      f"--config={given}: there is no such file, and no packaged config of this name.{nearest(given.split(':')[0], names())} "
-      f"Packaged: {', '.join(names())}."
+      f"--config={given}: there is no such file, and no packaged config of this name."
+      f"{nearest(given.split(':')[0], names())} Packaged: {', '.join(names())}."
     )
   try:
     rest = values(["train", *argv])[1:]

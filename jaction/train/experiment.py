@@ -131,7 +131,7 @@ class Experiment:
     return metrics
 
   def export(self, checkpoints: Checkpoints, folder: pathlib.Path) -> dict[str, float]:
-    """Writes model/ from the best checkpoint, the last where there was no evaluation: its step and metrics, and the last's."""
+    """Writes model/ from the best checkpoint (without evaluation: the last); gives the metrics of last and best."""
     last = checkpoints.latest()
     best = checkpoints.best() or last
     template = {"batch_stats": {}} | self._shapes()

@@ -93,7 +93,8 @@ class Log:
     left = (now - self._began) / (step - self._first) * (self._total - step) if step > self._first else math.nan
     said = (
       f"loss {means['loss']:.3f}  accuracy {means.get('accuracy', math.nan):.1%}  "
-      f"{self._steps * self._batch_size / took:.0f} clips/s  waiting {min(self._waited / took, 1):.0%}  left {clock(left)}"
+      f"{self._steps * self._batch_size / took:.0f} clips/s  waiting {min(self._waited / took, 1):.0%}  "
+      f"left {clock(left)}"
     )
     name = f"step {step}/{self._total}  epoch {step * self._epochs:.1f}"
     if self._live:

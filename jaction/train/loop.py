@@ -21,12 +21,12 @@ STOPPED = 75  # exit status after SIGTERM: started again, the run goes on (EX_TE
 
 
 def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, float]:
-  """Trains what `config` says (jaction.configs.base has the keys) in `workdir`: the metrics of the end and of the best step.
+  """Trains what `config` says (keys: jaction.configs.base) in `workdir`: the metrics of the end and of the best step.
 
   Started again in the same workdir it goes on from the last checkpoint, bit for bit as if it had never stopped (same
   machine, devices and versions).  Writes config.json, versions.json, metrics.jsonl, tb/, curves.png, checkpoints/ and
-  model/, the best weights so far as a folder for jaction.load.  SIGTERM saves and raises SystemExit(75).  Raises InputError for
-  a config, list or workdir that does not fit, a loss that is not finite, a disk that is full.
+  model/, the best weights so far as a folder for jaction.load.  SIGTERM saves and raises SystemExit(75).  Raises
+  InputError for a config, list or workdir that does not fit, a loss that is not finite, a disk that is full.
   """
   config = config.to_dict() if hasattr(config, "to_dict") else dict(config)
   run = Experiment(config)
@@ -93,7 +93,7 @@ def _steps(
 
 @contextlib.contextmanager
 def _sigterm() -> Iterator[list[int]]:
-  """A list that is filled when SIGTERM comes; other threads than the main one cannot ask for it and get an empty one."""
+  """A list that is filled when SIGTERM comes; only the main thread can ask for it, others get one that stays empty."""
   came: list[int] = []
   try:
     before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))

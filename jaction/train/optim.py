@@ -44,8 +44,8 @@ def make_schedule(
 ) -> Callable[[int], float]:
   """The learning rate of step 0, 1, ... total - 1, as a plain function.
 
-  cosine: from `lr` to `final_lr` by half a cosine; step: times `gamma` at each of `milestones` (epochs).  With `by_epoch`
-  progress is counted in whole epochs, as MMAction2 does by default.  Warm-up is linear by steps, from
+  cosine: from `lr` to `final_lr` by half a cosine; step: times `gamma` at each of `milestones` (epochs).  With
+  `by_epoch` progress is counted in whole epochs, as MMAction2 does by default.  Warm-up is linear by steps, from
   `warmup_ratio` times the rate that the schedule has meanwhile, up to it (mmcv's LrUpdaterHook).
   """
   name, base = schedule["name"], schedule["lr"]
