@@ -8,8 +8,9 @@ from collections.abc import Callable, Hashable, Iterable
 import numpy as np
 
 from jaction.errors import InputError, MediaError
+from jaction.records.facts import check_indices
 from jaction.records.record import Record
-from jaction.records.video import Video, check_indices
+from jaction.records.video import Video
 
 
 class FrameFolder:

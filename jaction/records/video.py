@@ -12,7 +12,6 @@ import contextlib
 import io
 import itertools
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator
 
 import av
@@ -20,9 +19,15 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from jaction.errors import InputError, MediaError
+from jaction.records.facts import check_file, check_indices, is_cover, is_hidden, orientation
 
 # Codecs whose packets carry the timestamp of the one frame they hold; the others are counted.
 INDEXED = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "libdav1d"})
+# Containers that store each packet's time of showing; the others' are guessed, and the guess after a seek may differ
+# (H.264 in AVI gave wrong frames).
+TIMED = frozenset({"mov", "mp4", "matroska", "webm", "flv"})
+# Colour conversion in one thread, as decoding: newer PyAV would start one per core for each open video.
+ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 NEAR = 8  # frames that are quicker decoded than skipped by a seek
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
@@ -32,8 +37,10 @@ class Video:
 
   Rotation and mirroring tags are applied; the shape of pixels is not. Frames of another size than the first (a stream
   may change it) are scaled to the first's. A truncated file has the frames whose packets are whole. In a damaged file
-  a frame is what a decoder run over the file shows, its concealment of losses included, or a MediaError where it
-  shows none. An open Video is for one thread at a time and holds a file open: use it in a `with`.
+  frame i is still the frame of its time, smeared where the decoder conceals a loss, or a MediaError where it gives
+  none; what it conceals with may differ from one reading to the next.
+
+  An open Video is for one thread at a time, and holds a file open: use it in a `with`.
 
   Attributes:
     num_frames: frames shown, at least 1.
@@ -55,7 +62,7 @@ class Video:
     self._stream = None
     self._kept: list[av.VideoFrame] | None = None
     if not isinstance(source, bytes):
-      _check_file(self.name)
+      check_file(self.name)
     try:
       self._stream = self._open()
       self._index()
@@ -121,10 +128,12 @@ class Video:
     source = io.BytesIO(self._source) if isinstance(self._source, bytes) else "file:" + os.path.abspath(self._source)
     with self._errors("opened as a video"):
       self._container = av.open(source, options={"protocol_whitelist": "file"}, metadata_errors="replace")
-    streams = [s for s in self._container.streams.video if not _is_cover(s)]
-    if not streams or self._container.format.name == "tty":  # FFmpeg reads any text as a film of a terminal
-      kinds = sorted({s.type for s in self._container.streams})
-      raise MediaError(f"{self.name}: holds no video, only {', '.join(kinds) or 'nothing that is known'}")
+    streams = [s for s in self._container.streams.video if not is_cover(s)]
+    kinds = sorted({s.type for s in self._container.streams if s.type != "video"})
+    if self._container.format.name == "tty":  # FFmpeg takes any text for the film of a terminal
+      streams, kinds = [], ["text"]
+    if not streams:
+      raise MediaError(f"{self.name}: holds no video, only {', '.join(kinds) or 'a still picture or nothing known'}")
     stream = streams[0]
     if stream.codec_context is None:
       raise MediaError(f"{self.name}: no decoder for its video")
@@ -140,7 +149,7 @@ class Video:
       packets += 1
       if packet.is_keyframe and packet.pts is not None:
         keys.append((packet.pts, packet.pts if packet.dts is None else min(packet.pts, packet.dts)))
-      if not packet.is_discard and not _is_hidden(codec, packet):
+      if not packet.is_discard and not is_hidden(codec, packet):
         shown.append(packet.pts)
       if first is None:
         first = next(self._decode([packet]), None)
@@ -148,9 +157,10 @@ class Video:
       first = next(self._decode([], flush=True), None)
     if first is None:
       raise MediaError(f"{self.name}: {packets} packets of {codec} video, of which not one frame can be decoded")
-    self._turn, self._size = _orientation(first), (first.width, first.height)
+    self._turn, self._size = orientation(first), (first.width, first.height)
     self.width, self.height = self._size[::-1] if self._turn[0] else self._size
-    self._counted = codec not in INDEXED or None in shown or len(set(shown)) < len(shown) or first.interlaced_frame
+    timed = not TIMED.isdisjoint(self._container.format.name.split(",")) and codec in INDEXED
+    self._counted = not timed or None in shown or len(set(shown)) < len(shown) or bool(first.interlaced_frame)
     if not self._counted:
       # What precedes the first frame that comes out is never shown: pictures whose references lie before the file.
       pts = sorted(p for p in shown if first.pts is not None and p >= first.pts)
@@ -159,13 +169,16 @@ class Video:
       pts = self._count()
     self._pts, self._keys = pts, sorted(keys)
     self.num_frames = len(pts)
-    rate = self._stream.average_rate or self._stream.guessed_rate
-    if self._counted and (None in pts or any(b <= a for a, b in itertools.pairwise(pts))):
-      self.fps = float(rate or 1)
+    rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+    if None in pts or any(b <= a for a, b in itertools.pairwise(pts)):
+      self.fps = rate or 1.0
       self.times = np.arange(len(pts)) / self.fps
     else:
       self.times = np.array(pts, np.float64) * float(self._stream.time_base)
-      self.fps = float(rate or ((len(pts) - 1) / (self.times[-1] - self.times[0]) if len(pts) > 1 else 1))
+      mean = (len(pts) - 1) / (self.times[-1] - self.times[0]) if len(pts) > 1 else rate or 1.0
+      self.fps = (
+        rate if abs(rate - mean) < 0.01 * mean else float(mean)
+      )  # the exact rate, where the header has it right
 
   def _count(self) -> list[int | None]:
     """The timestamps of all frames, by decoding them; keeps the frames while they are few."""
@@ -256,59 +269,7 @@ class Video:
 
   def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
     width, height = self._size
-    picture = self._reformatter.reformat(frame, width=width, height=height, format="rgb24").to_ndarray()
+    picture = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", **ONE_THREAD).to_ndarray()
     transpose, flip_rows, flip_columns = self._turn
     picture = picture.swapaxes(0, 1) if transpose else picture
     return picture[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
-
-
-def check_indices(indices: Iterable[int], num_frames: int, name: str) -> np.ndarray:
-  """Frame numbers as int64 [n]; InputError, which names the source, where one is no whole number in [0, num_frames)."""
-  array = indices if isinstance(indices, np.ndarray) else np.array(list(indices))
-  if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-    raise InputError(
-      f"{name}: frame numbers of shape {array.shape} and type {array.dtype}; a row of integers was wanted"
-    )
-  outside = array[(array < 0) | (array >= num_frames)]
-  if outside.size:
-    raise InputError(f"{name}: there is no frame {outside[0]}, it has frames 0 to {num_frames - 1}")
-  return array.astype(np.int64)
-
-
-def _check_file(name: str) -> None:
-  """Nothing but a file that holds something is opened: a pipe or a device could make the reader wait for ever."""
-  try:
-    info = os.stat(name)
-  except (OSError, ValueError) as error:
-    raise MediaError(f"{name}: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
-  if not stat.S_ISREG(info.st_mode) or info.st_size == 0:
-    what = "is empty" if stat.S_ISREG(info.st_mode) else "is not a file"
-    raise MediaError(f"{name}: {what}, a video file was wanted")
-
-
-def _is_cover(stream: "av.VideoStream") -> bool:
-  """Whether it is the picture on a record's sleeve."""
-  return "attached_pic" in str(getattr(stream, "disposition", ""))
-
-
-def _is_hidden(codec: str, packet: av.Packet) -> bool:
-  """Whether a packet holds a reference picture that is never shown (show_frame in RFC 6386 and VP9's spec)."""
-  if codec == "vp8":
-    return not memoryview(packet)[0] & 0x10
-  if codec == "vp9":
-    head, tail = memoryview(packet)[0], memoryview(packet)[-1]
-    head = head << 1 if head & 0x30 == 0x30 else head  # profile 3 has one bit more
-    return tail & 0xE0 != 0xC0 and not head & 0x08 and not head & 0x02  # no superframe, not shown again, not shown
-  return False
-
-
-def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-  """(transpose, then flip rows, then flip columns) that shows a frame as its display matrix says.
-
-  Shown x = a x + c y, y = b x + d y (libavutil/display.h); the nearest of the eight turns and mirrorings is taken.
-  """
-  data = frame.side_data.get("DISPLAYMATRIX")
-  if data is None:
-    return False, False, False
-  a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
-  return (False, d < 0, a < 0) if abs(a) + abs(d) >= abs(b) + abs(c) else (True, b < 0, c < 0)
