@@ -81,12 +81,9 @@ def multi_scale_sizes(size: Size, scales: Sequence[float], max_wh_scale_gap: int
   return [(sides[j], sides[i]) for i, j in pairs if abs(i - j) <= max_wh_scale_gap]
 
 
-def snapped_size(crop: Size, wanted: Size, image: Size) -> Size:
-  """A crop within less than 3 pixels of the size it will be resized to takes that size, side by side, where it fits."""
-  width, height = (
-    want if abs(side - want) < 3 and want <= room else side
-    for side, want, room in zip(crop, wanted, image, strict=True)
-  )
+def snapped_size(crop: Size, wanted: Size) -> Size:
+  """A crop less than 3 pixels from the size it will be resized to takes that size, side by side."""
+  width, height = (want if abs(side - want) < 3 else side for side, want in zip(crop, wanted, strict=True))
   return width, height
 
 

@@ -82,7 +82,9 @@ def multi_scale_crop(
   """
   rng, wanted = _drawing(rng, "multi_scale_crop"), pair(size)
   sizes = geometry.multi_scale_sizes(clip.size, scales, max_wh_scale_gap)
-  crop = geometry.snapped_size(sizes[int(rng.integers(0, len(sizes), None))], wanted, clip.size)
+  width, height = geometry.snapped_size(sizes[int(rng.integers(0, len(sizes), None))], wanted)
+  # A snapped side can be up to 2 pixels longer than the image: the reference then reads from a negative offset.
+  crop = min(width, clip.size[0]), min(height, clip.size[1])
   if random_crop:
     offset = _offset(clip.size, crop, rng)
   else:
