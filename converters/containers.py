@@ -84,7 +84,10 @@ def read_tar(file: BinaryIO, size: int) -> tuple[str, Any, Source]:
     if not header.strip(b"\0") or number is None:
       break
     length = int(number[1] or b"0", 8)
-    members[header[:100].rstrip(b"\0").removeprefix(b"./").decode("latin1")] = (at + 512, at + 512 + length)
+    members[header[:100].split(b"\0")[0].removeprefix(b"./").decode("ascii", "backslashreplace")] = (
+      at + 512,
+      at + 512 + length,
+    )
     at += 512 + -(-length // 512) * 512
   if not {"storages", "tensors", "pickle"} <= members.keys():
     raise Truncated(f"a tar of {', '.join(sorted(members))[:120] or 'nothing'}, want storages, tensors and pickle")

@@ -121,8 +121,7 @@ class Source:
     raw = self.read[storage.key][begin:end]
     if (last + 1) * dtype.itemsize > len(raw):
       raise Damaged(f"wants element {last:,} of a storage of {len(raw) // dtype.itemsize:,}")
-    flat = raw[offset * dtype.itemsize : (last + 1) * dtype.itemsize].view(dtype)
-    view = np.lib.stride_tricks.as_strided(flat, size, [s * dtype.itemsize for s in stride])
+    view = np.ndarray(size, dtype, raw.data, offset * dtype.itemsize, [s * dtype.itemsize for s in stride])
     return np.ascontiguousarray(view.byteswap() if self.swap else view).reshape(size)
 
 

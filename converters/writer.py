@@ -65,7 +65,7 @@ def _add(archive: zipfile.ZipFile, name: str, data) -> None:
 
 
 def _pickle(arrays: Mapping[str, np.ndarray]) -> bytes:
-  """OrderedDict of `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)`, protocol 2."""
+  """Protocol 2: an OrderedDict of _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, hooks)."""
   out = io.BytesIO()
   put = out.write
   put(b"\x80\x02" + _global("collections", "OrderedDict") + b")R(")
