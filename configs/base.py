@@ -66,7 +66,7 @@ def base() -> ml_collections.ConfigDict:
   c.data.labels = ""  # the classes' names, one a line
   c.data.threads = 2  # that decode and resize
   c.data.prefetch = 4  # batches
-  c.data.cache_mb = 0  # of decoded, resized videos kept in memory, for each list
+  c.data.cache_mb = 0  # of decoded, resized videos kept in memory
   c.preprocessing = ml_collections.ConfigDict()
   c.preprocessing.train = ml_collections.ConfigDict()
   c.preprocessing.test = ml_collections.ConfigDict()  # evaluation while training; goes into the model folder

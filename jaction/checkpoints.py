@@ -89,7 +89,8 @@ class Checkpoints:
       size = sum(x.nbytes for x in jax.tree.leaves(arrays))
       free = shutil.disk_usage(self.folder).free
       raise CheckpointError(
-        f"step {step} could not be saved in {self.folder}: {_first_line(error)}. It needs {size / 1e6:.1f} MB, "
+        f"step {step} could not be saved in {self.folder}: {_first_line(error)}. "
+        f"It needs {size / 1e6:.1f} MB, "
         f"and {free / 1e6:.1f} MB are free there. Checkpoints that stay: {self.steps() or 'none'}; make room, then start "
         "the same command again to go on from the last one."
       ) from error
@@ -122,7 +123,9 @@ class Checkpoints:
 
 
 def _first_line(error: BaseException) -> str:
-  return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:300]}"
+  text = (str(error).strip() or "no message").splitlines()[0]
+  # tensorstore's lines are long paths with the cause at the end
+  return f"{type(error).__name__}: " + (text if len(text) < 240 else f"{text[:80]} ... {text[-150:]}")
 
 
 def _leaves(tree: Any) -> dict[str, tuple[tuple[int, ...], np.dtype]]:

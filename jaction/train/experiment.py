@@ -42,9 +42,7 @@ class Experiment:
     self.has_val = bool(data["val"])
     self.val_records = self._records(data["val"]) if self.has_val else []
     self.labels = self._labels()
-    self.caches = {
-      kind: FrameCache(int(data["cache_mb"] * 2**20)) if data["cache_mb"] else None for kind in ("train", "test")
-    }
+    self.cache = FrameCache(int(data["cache_mb"] * 2**20)) if data["cache_mb"] else None
     known = METRICS if config["model"]["num_classes"] >= 5 else (METRICS[0], METRICS[2])
     if config["eval"]["metric"] not in known:
       name = config["eval"]["metric"]
@@ -103,7 +101,7 @@ class Experiment:
     return jax.device_put(TrainState(**checkpoints.restore(template)), whole(self.mesh))
 
   def training_batches(self, start: int) -> Batches:
-    data, cache = self.config["data"], self.caches["train"]
+    data, cache = self.config["data"], self.cache
     options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": cache, "seed": self.config["seed"]}
     return training_batches(
       self.records,
@@ -117,7 +115,7 @@ class Experiment:
   def evaluate(self, state: TrainState, log: Log, done: int) -> dict[str, float]:
     """Loss and accuracies on the validation list, which are logged too."""
     began, data = time.perf_counter(), self.config["data"]
-    options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": self.caches["test"]}
+    options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": self.cache}
     batches = evaluation_batches(
       self.val_records, self.preprocess["test"], batch_size=self.config["eval"]["batch_size"], **options
     )

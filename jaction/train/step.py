@@ -31,16 +31,10 @@ def classification(loss: str, *, label_smoothing: float = 0.0) -> Task:
   if not 0 <= label_smoothing < 1:
     raise InputError(f"loss.label_smoothing={label_smoothing}: wanted 0 or more, below 1")
 
-  if label_smoothing and loss != "cross_entropy":
-    raise InputError(f"loss.label_smoothing={label_smoothing} goes with cross_entropy only, not with {loss}")
-
   def loss_of(logits, batch):
     rows, views, classes = logits.shape
-    logits, labels = logits.reshape(-1, classes), jnp.repeat(batch["label"], views)
-    if loss == "cross_entropy":
-      losses = LOSSES[loss](logits, labels, label_smoothing=label_smoothing)
-    else:
-      losses = LOSSES[loss](logits, jax.nn.one_hot(labels, classes))
+    labels = jnp.repeat(batch["label"], views)
+    losses = LOSSES[loss](logits.reshape(-1, classes), labels, label_smoothing=label_smoothing)
     return losses.reshape(rows, views).mean(1)
 
   def correct(logits, batch):
