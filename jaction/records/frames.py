@@ -143,7 +143,8 @@ class FrameCache:
   @property
   def nbytes(self) -> int:
     """Bytes kept now, never above `max_bytes`."""
-    return self._bytes
+    with self._lock:
+      return self._bytes
 
   def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
     """The array kept under `key`, or what `make()` gives, which is then kept if it is no larger than the cache.
