@@ -1,0 +1,175 @@
+"""`python -m converters.convert`: a PyTorch checkpoint to a folder that `jaction.load` opens, and back."""
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from rich.console import Console
+from rich.table import Table
+
+from jaction.converters import from_torch, to_torch
+from jaction.converters.engine import IGNORED
+from jaction.converters.names import num_classes
+from jaction.converters.reader import Checkpoint, read_checkpoint_file
+from jaction.converters.writer import write_checkpoint
+from jaction.errors import CheckpointError, InputError
+from jaction.folders import Report, load_folder, merge, save_model, shapes_for
+from jaction.models.variants import create_model, variant
+from jaction.records.lists import read_label_map
+
+SHOWN = 10  # names of each kind
+
+
+def main(argv: list[str]) -> int:
+  parser = argparse.ArgumentParser(prog="convert", description=__doc__)
+  parser.add_argument("--model", metavar="NAME", help="the network, as jaction.list_models() names it")
+  parser.add_argument("--checkpoint", required=True, help="a PyTorch file; with --to-torch a model folder")
+  parser.add_argument("--output", required=True, help="the folder to write; with --to-torch the .pth")
+  parser.add_argument("--num-classes", type=int, help="another count than the checkpoint's: the last layer starts anew")
+  parser.add_argument("--labels", metavar="FILE", help="the names of the classes, one a line")
+  parser.add_argument("--to-torch", action="store_true", help="write the folder's weights as a PyTorch state dict")
+  parser.add_argument("--layout", default="mmaction2", help="with --to-torch: whose names (%(default)s)")
+  parser.add_argument("--overwrite", action="store_true", help="replace what is at --output")
+  args = parser.parse_args(argv)
+  output = Path(args.output)
+  taken = output.exists() and (args.to_torch or not output.is_dir() or any(output.iterdir()))
+  if taken and not args.overwrite:
+    raise InputError(f"{output}: exists already; give another --output, or --overwrite to replace it")
+  if args.to_torch:
+    if args.num_classes is not None or args.labels is not None:
+      raise InputError("--num-classes and --labels say nothing together with --to-torch: the folder has its own")
+    to_file(args.checkpoint, output, layout=args.layout, name=args.model)
+  elif args.model is None:
+    raise InputError("--model is missing: the network that the checkpoint is for, such as tsm_r50_1x1x8")
+  else:
+    labels = () if args.labels is None else read_label_map(args.labels)
+    to_folder(args.checkpoint, output, name=args.model, classes=args.num_classes, labels=labels)
+  return 0
+
+
+def to_folder(
+  checkpoint: str | os.PathLike,
+  output: str | os.PathLike,
+  *,
+  name: str,
+  classes: int | None = None,
+  labels: tuple[str, ...] = (),
+) -> Report:
+  """Converts a PyTorch file into a model folder, prints what became of each part, and returns the load report.
+
+  classes: None for as many as the checkpoint has; another count leaves the layers that depend on it at initial values.
+  """
+  row = variant(name)
+  file = read_checkpoint_file(checkpoint)
+  try:
+    own = num_classes(file.weights)
+    classes = own if classes is None else classes
+    if labels and len(labels) != classes:
+      raise InputError(f"{len(labels)} labels for {classes} classes")
+    model = create_model(name, num_classes=own)
+    variables = from_torch(file.weights, model)
+  except CheckpointError as error:
+    raise CheckpointError(f"{file.path} as {name}: {error}") from error
+  report = Report(tuple(flatten_dict(variables, sep="/")))
+  if classes != own:
+    variables, report = _with_classes(variables, create_model(name, num_classes=classes))
+  save_model(
+    output,
+    name=name,
+    fields={"num_classes": classes},
+    variables=variables,
+    labels=labels,
+    preprocessing=row.preprocessing,
+    source=_source(file),
+    reinitialized=report.reinitialized,
+  )
+  _print(name, file, variables, report, own, classes)
+  Console(highlight=False, soft_wrap=True).print(f"saved to {output}: open it with jaction.load({str(output)!r})")
+  return report
+
+
+def to_file(
+  folder: str | os.PathLike, output: str | os.PathLike, *, layout: str = "mmaction2", name: str | None = None
+) -> None:
+  """Writes the weights of a model folder as a state dict that `torch.load` reads and strict loading takes."""
+  model = load_folder(folder)
+  if name is not None and name != model.name:
+    raise InputError(f"{folder} holds a {model.name}, not a {name}")
+  state = to_torch(model.variables, model.model, layout=layout, strict_keys=True)
+  output = Path(output)
+  output.parent.mkdir(parents=True, exist_ok=True)
+  try:
+    write_checkpoint(output, state)
+  except OSError as error:
+    raise CheckpointError(f"{output}: cannot be written: {error.strerror or error}") from error
+  console = Console(highlight=False, soft_wrap=True)
+  console.print(f"{model.name}: {len(state)} tensors under {layout}'s names saved to {output}")
+  if model.reinitialized:
+    console.print(f"{len(model.reinitialized)} of them were never trained: {', '.join(model.reinitialized)}")
+
+
+def _with_classes(variables: dict, model: Any) -> tuple[dict, Report]:
+  """The variables in a model of another class count, whose own initial values fill the leaves that depend on it."""
+  flat = flatten_dict(variables, sep="/")
+  shapes, channels = shapes_for(model, flat)
+  want = flatten_dict(shapes, sep="/")
+  anew = [path for path, leaf in want.items() if path in flat and flat[path].shape != leaf.shape]
+
+  def initial(key):  # XLA drops the rest of the initialisation and the network's pass with it
+    values = flatten_dict(model.init(key, jnp.zeros((1, 1, *model.clip, channels))), sep="/")
+    return {path: values[path] for path in anew}
+
+  want |= jax.tree.map(np.asarray, jax.jit(initial)(jax.random.key(0)))
+  return merge(variables, unflatten_dict(want, sep="/"), reinit=anew)
+
+
+def _source(file: Checkpoint) -> dict:
+  with open(file.path, "rb") as opened:
+    digest = hashlib.file_digest(opened, "sha256").hexdigest()
+  return {"checkpoint": os.path.basename(file.path), "sha256": digest, "kind": file.kind}
+
+
+def _print(name: str, file: Checkpoint, variables: dict, report: Report, own: int, classes: int) -> None:
+  """The load report: counts, then the names behind all but the ordinary ones."""
+  sizes = {path: np.size(leaf) for path, leaf in flatten_dict(variables, sep="/").items()}
+  parameters = sum(size for path, size in sizes.items() if path.startswith("params/"))
+  ignored = [key for key in file.weights if key.endswith(IGNORED)]
+  widened = [key for key, value in file.weights.items() if value.dtype != np.float32 and key not in set(ignored)]
+  rows = {
+    "loaded": (report.loaded, "from the checkpoint"),
+    "re-initialised": (
+      report.reinitialized,
+      f"{own} classes in the checkpoint, {classes} wanted: train before use",
+    ),
+    "ignored": (ignored, "batch counters, which no computation here reads"),
+    "stored as float32": (widened, "other number types in the checkpoint"),
+    "not arrays": (file.skipped, "entries of the state dict without numbers"),
+    "not built": (file.inert, "classes the file refers to; nothing of it was run"),
+  }
+  table = Table(title=f"{name}: {parameters:,} parameters, {classes} classes", title_justify="left")
+  for heading in ("", "count", "numbers", "what"):
+    table.add_column(heading, justify="right" if heading in ("count", "numbers") else "left")
+  for kind, (names, words) in rows.items():
+    if names or kind in ("loaded", "re-initialised", "ignored"):
+      numbers = f"{sum(sizes[path] for path in names):,}" if kind in ("loaded", "re-initialised") else ""
+      table.add_row(kind, str(len(names)), numbers, words if names else "")
+  console = Console(highlight=False, soft_wrap=True)
+  console.print(f"{file.path} ({file.kind}, {len(file.weights)} arrays)")
+  console.print(table)
+  for kind, (names, _) in rows.items():
+    if names and kind not in ("loaded", "ignored"):
+      more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+      console.print(f"{kind}: {', '.join(names[:SHOWN])}{more}", markup=False)
+
+
+if __name__ == "__main__":
+  from jaction.launch import cli
+
+  sys.exit(cli.run(main))
