@@ -25,7 +25,8 @@ def length(**given):
 
 
 @pytest.mark.parametrize(
-  "given, steps", [({"steps": 7}, 7), ({"epochs": 2}, 25), ({"epochs": 0.5}, 7), ({"examples": 17}, 3), ({"examples": 8}, 1)]
+  "given, steps",
+  [({"steps": 7}, 7), ({"epochs": 2}, 25), ({"epochs": 0.5}, 7), ({"examples": 17}, 3), ({"examples": 8}, 1)],
 )
 def test_a_duration_in_each_unit_comes_to_steps(given, steps):
   assert in_steps(length(**given), batch_size=8, examples=100, what="duration") == steps
@@ -91,7 +92,10 @@ def test_a_schedule_that_cannot_be_is_refused(settings, message):
 
 def problem():
   rng = np.random.default_rng(0)
-  params = {"backbone": {"kernel": rng.normal(size=(5, 4)), "bias": rng.normal(size=4)}, "head": {"kernel": rng.normal(size=(4, 2))}}
+  params = {
+    "backbone": {"kernel": rng.normal(size=(5, 4)), "bias": rng.normal(size=4)},
+    "head": {"kernel": rng.normal(size=(4, 2))},
+  }
   params = jax.tree.map(np.float32, params)
   grads = [jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32) * 3, params) for _ in range(6)]
   return params, grads, [0.1, 0.1, 0.02, 0.05, 0.05, 0.01]

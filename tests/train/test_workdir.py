@@ -8,7 +8,12 @@ from jaction.errors import InputError
 from jaction.train import workdir
 from jaction.train.workdir import collect_versions, differences, open_workdir
 
-CONFIG = {"seed": 0, "model": {"name": "tsm_tiny_1x1x8", "fields": {}}, "steps": ("resize", "flip"), "log": {"seconds": 1}}
+CONFIG = {
+  "seed": 0,
+  "model": {"name": "tsm_tiny_1x1x8", "fields": {}},
+  "steps": ("resize", "flip"),
+  "log": {"seconds": 1},
+}
 
 
 def test_the_config_and_the_versions_are_written(tmp_path):
@@ -31,7 +36,11 @@ def test_another_config_is_refused_and_the_keys_named(tmp_path):
   other = CONFIG | {"seed": 1, "model": {"name": "tsn_tiny_1x1x8", "fields": {"dropout": 0.5}}}
   with pytest.raises(InputError) as error:
     open_workdir(tmp_path, other)
-  for part in ("seed: 0 there, 1 now", 'model.name: "tsm_tiny_1x1x8" there', "model.fields.dropout: absent there, 0.5 now"):
+  for part in (
+    "seed: 0 there, 1 now",
+    'model.name: "tsm_tiny_1x1x8" there',
+    "model.fields.dropout: absent there, 0.5 now",
+  ):
     assert part in str(error.value)
   assert "steps" not in str(error.value)
 
