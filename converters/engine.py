@@ -16,6 +16,7 @@ from jaction.errors import CheckpointError, nearest
 
 IGNORED = "num_batches_tracked"  # PyTorch's step counters of batch norm, which no computation here reads
 SHOWN = 30  # lines of one error
+PLACE = re.compile(r"\{([^}]*)\}")  # {s} or {s+1}
 
 
 class Row(NamedTuple):
@@ -68,15 +69,17 @@ def names_of(paths: Iterable[str], rows: Sequence[Row]) -> dict[str, tuple[str, 
     if len(hits) != 1:
       raise KeyError(f"{path}: described by {len(hits)} rows of the table, want 1")
     ((match, row),) = hits
-    numbers = {_variable(name): int(value) - _offset(name) for name, value in zip(_places(row.flax), match.groups(), strict=True)}
-    out[path] = re.sub(r"\{([^}]*)\}", lambda m, n=numbers: str(n[_variable(m[1])] + _offset(m[1])), row.torch), row.kind
+    values = zip(PLACE.findall(row.flax), map(int, match.groups()), strict=True)
+    numbers = {_variable(place): value - _offset(place) for place, value in values}
+    name = PLACE.sub(lambda m, n=numbers: str(n[_variable(m[1])] + _offset(m[1])), row.torch)
+    out[path] = name, row.kind
   return out
 
 
 def to_flax(state_dict: Mapping[str, np.ndarray], rows: Sequence[Row], like: Any) -> dict:
   """Variables with the names and shapes of the tree `like`, filled from `state_dict`.
 
-  Strict: a name that nothing wants, a leaf that nothing fills, a wrong shape are one CheckpointError that lists them all.
+  Strict: names that nothing wants, leaves that nothing fills and wrong shapes are listed in one CheckpointError.
   """
   want = flatten_dict(like, sep="/")
   names = names_of(want, rows)
@@ -84,7 +87,8 @@ def to_flax(state_dict: Mapping[str, np.ndarray], rows: Sequence[Row], like: Any
   out, problems = {}, []
   for name in state_dict:
     if name not in wanted and not name.endswith(IGNORED):
-      problems.append(f"{name} {_shape(state_dict[name])}: the model has nothing of this name.{nearest(name, wanted, n=1)}")
+      near = nearest(name, wanted, n=1)
+      problems.append(f"{name} {np.shape(state_dict[name])}: the model has nothing of this name.{near}")
   for path, (name, kind) in names.items():
     if name not in state_dict:
       problems.append(f"{name} {_torch_shape(want[path], kind)}: not in the checkpoint, wanted for {path}")
@@ -106,25 +110,18 @@ def to_flax(state_dict: Mapping[str, np.ndarray], rows: Sequence[Row], like: Any
 def to_torch_names(variables: Any, rows: Sequence[Row]) -> dict[str, np.ndarray]:
   """The PyTorch state dict of `variables`, without counters."""
   flat = flatten_dict(variables, sep="/")
-  names = names_of(flat, rows)
-  return {names[path][0]: np.ascontiguousarray(KINDS[names[path][1]][1](np.asarray(leaf))) for path, leaf in flat.items()}
+  out = {}
+  for path, (name, kind) in names_of(flat, rows).items():
+    out[name] = np.ascontiguousarray(KINDS[kind][1](np.asarray(flat[path])))
+  return out
 
 
 def _torch_shape(leaf, kind):
   return KINDS[kind][1](np.broadcast_to(np.float32(0), leaf.shape)).shape
 
 
-def _shape(value):
-  return tuple(np.shape(value))
-
-
 def _pattern(template):
-  parts = re.split(r"\{[^}]*\}", template)
-  return r"(\d+)".join(re.escape(part) for part in parts)
-
-
-def _places(template):
-  return re.findall(r"\{([^}]*)\}", template)
+  return r"(\d+)".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
 
 
 def _variable(place):

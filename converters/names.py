@@ -12,6 +12,8 @@ from jaction.converters.engine import IGNORED, names_of, to_flax, to_torch_names
 from jaction.converters.tables import layouts
 from jaction.errors import CheckpointError, InputError, nearest
 
+CLASSIFIERS = ("cls_head.fc_cls.weight",)
+
 
 def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
   """{"params": ..., "batch_stats": ...} as numpy arrays, in float32.
@@ -22,15 +24,21 @@ def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
   """
   tables = layouts(model)
   shapes = _shapes(model, channels=3)
-  paths = flatten_dict(shapes, sep="/").keys()
-  best = max(tables, key=lambda layout: len({name for name, _ in names_of(paths, tables[layout]).values()} & state_dict.keys()))
-  first = next(row.torch for row in tables[best] if row.flax.endswith("conv1/conv/kernel"))
-  if np.ndim(state_dict.get(first)) > 1 and (channels := np.shape(state_dict[first])[1]) != 3:
-    shapes = _shapes(model, channels)
+  leaves = flatten_dict(shapes, sep="/")
+  named = {layout: names_of(leaves, rows) for layout, rows in tables.items()}
+  best = max(named, key=lambda layout: len({name for name, _ in named[layout].values()} & state_dict.keys()))
+  path, first = next((path, name) for path, (name, _) in named[best].items() if path.endswith("conv1/conv/kernel"))
+  if np.ndim(state_dict.get(first)) > 1:
+    per_channel = leaves[path].shape[-2] / 3  # more than one where the stem stacks pixels
+    channels = np.shape(state_dict[first])[1] / per_channel
+    if channels != 3 and channels.is_integer():
+      shapes = _shapes(model, int(channels))
   return to_flax(state_dict, tables[best], shapes)
 
 
-def to_torch(variables: Mapping[str, Any], model: nn.Module, *, layout: str = "mmaction2", strict_keys: bool = False) -> dict:
+def to_torch(
+  variables: Mapping[str, Any], model: nn.Module, *, layout: str = "mmaction2", strict_keys: bool = False
+) -> dict:
   """{name: numpy array}, named as `layout` names them: the inverse of from_torch, bit for bit.
 
   strict_keys adds the batch counters (zero) that strict loading in PyTorch asks for.
@@ -51,11 +59,12 @@ def num_classes(state_dict: Mapping[str, np.ndarray]) -> int:
   for name in ("cls_head.fc_cls.weight",):
     if name in state_dict:
       return int(np.shape(state_dict[name])[0])
-  raise CheckpointError(f"no classifier among the {len(state_dict)} entries of the checkpoint: want cls_head.fc_cls.weight")
+  raise CheckpointError(
+    f"no classifier among the {len(state_dict)} entries of the checkpoint: want cls_head.fc_cls.weight"
+  )
 
 
 def _shapes(model, channels):
   """The model's variables as shapes, without a computation."""
   clip = jax.ShapeDtypeStruct((1, 1, *model.clip, channels), np.float32)
   return jax.eval_shape(model.init, jax.random.key(0), clip)
-

@@ -1,10 +1,11 @@
 """Convolution over clips, with several lowerings behind one function.
 
-XLA's 3-D convolution is slow on CPUs, and most kernels of video networks are not really three-dimensional: 1 x k x k is a
-2-D convolution of every frame, k x 1 x 1 a 1-D convolution of every pixel.  The forms below give equal numbers (a test
-holds them together); `benchmarks/conv_forms.py` measures them, and `choose` is the result.
+XLA's 3-D convolution is slow on CPUs, and most kernels of video networks are not really three-dimensional: 1 x k x k is
+a 2-D convolution of every frame, k x 1 x 1 a 1-D convolution of every pixel.  The forms below give equal numbers (a
+test holds them together); `jaction benchmark convolutions` measures them, and `choose` is the result.
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -29,8 +30,8 @@ def conv(
   `form` is "auto" (the fastest measured on the backend in use) or a key of FORMS.
   """
   rank = kernel.ndim - 2
-  if rank == 2:  # every leading axis is a batch
-    return _frames(lambda y: _lax(y, kernel, strides, padding, groups), x)
+  if rank == 2:  # a temporal kernel of one
+    kernel, strides, padding = kernel[None], (1, *strides), ((0, 0), *padding)
   if form == "auto":
     form = choose(kernel.shape, groups, jax.default_backend())
   return FORMS[form](x, kernel, strides, padding, groups)
@@ -40,13 +41,13 @@ def choose(kernel_shape: Sequence[int], groups: int, backend: str) -> str:
   """The form for a [t, h, w, C / groups, O] kernel."""
   t, h, w, channels, _ = kernel_shape
   if backend != "cpu":
-    return "lax"
+    return "frames" if t == 1 else "lax"
+  if (h, w) == (1, 1) and groups == 1:
+    return "products"
   if t == 1:
     return "frames"
   if groups > 1:
     return "lax"
-  if (h, w) == (1, 1):
-    return "pixels"
   return "stacked" if channels <= 8 else "taps"
 
 
@@ -60,6 +61,10 @@ def _frames(function, x):
   """`function` of [N, H, W, C], over all leading axes of x at once."""
   y = function(x.reshape(-1, *x.shape[-3:]))
   return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
+def _sum(parts):
+  return sum(parts[1:], parts[0])
 
 
 def _time(x, strides, padding, size):
@@ -77,19 +82,29 @@ def _as_frames(x, kernel, strides, padding, groups):
 
 def _as_pixels(x, kernel, strides, padding, groups):
   """t x 1 x 1: one 2-D convolution over [T, H * W]."""
-  if any(p != (0, 0) for p in map(tuple, padding[1:])):
-    return _lax(x, kernel, strides, padding, groups)
   x = x[:, :, :: strides[1], :: strides[2]]
   b, t, h, w, c = x.shape
   y = _lax(x.reshape(b, t, h * w, c), kernel[:, 0], (strides[0], 1), (tuple(padding[0]), (0, 0)), groups)
   return y.reshape(b, y.shape[1], h, w, -1)
 
 
+def _as_products(x, kernel, strides, padding, groups):
+  """t x 1 x 1 without groups: matrix products, one for all taps where time is not strided, else one a tap."""
+  x = x[:, :, :: strides[1], :: strides[2]]
+  size, (_, _, _, c, o) = kernel.shape[0], kernel.shape
+  if strides[0] > 1:
+    taps = _time(x, strides, padding, size)
+    return _sum([tap.reshape(-1, c) @ kernel[i, 0, 0] for i, tap in enumerate(taps)]).reshape(*taps[0].shape[:-1], o)
+  flat = kernel[:, 0, 0].transpose(1, 0, 2).reshape(c, size * o)
+  y = (x.reshape(-1, c) @ flat).reshape(*x.shape[:-1], size * o)
+  return _sum([tap[..., i * o : (i + 1) * o] for i, tap in enumerate(_time(y, strides, padding, size))])
+
+
 def _as_taps(x, kernel, strides, padding, groups):
   """t x h x w: the sum over the temporal taps of 2-D convolutions."""
   taps = _time(x, strides, padding, kernel.shape[0])
-  parts = [_frames(lambda y, i=i: _lax(y, kernel[i], strides[1:], padding[1:], groups), tap) for i, tap in enumerate(taps)]
-  return sum(parts[1:], parts[0])
+  frames = (1, *strides[1:]), ((0, 0), *padding[1:])
+  return _sum([_as_frames(tap, kernel[i : i + 1], *frames, groups) for i, tap in enumerate(taps)])
 
 
 def _as_stacked(x, kernel, strides, padding, groups):
@@ -105,20 +120,27 @@ def _as_stacked(x, kernel, strides, padding, groups):
 FORMS = {
   "lax": _lax,  # any kernel
   "frames": _as_frames,  # t = 1
-  "pixels": _as_pixels,  # h = w = 1
+  "pixels": _as_pixels,  # h = w = 1, no spatial padding
+  "products": _as_products,  # h = w = 1, no spatial padding, no groups
   "taps": _as_taps,  # any kernel
   "stacked": _as_stacked,  # any kernel
 }
 
 
 def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: Padding) -> Array:
-  """Maximum over a window of [..., H, W, C] (two sizes) or [B, T, H, W, C] (three), as PyTorch's in floor mode."""
-  if len(window) == 3 and window[0] == strides[0] == 1:
-    window, strides, padding = window[1:], strides[1:], padding[1:]
+  """Maximum over a window of [..., H, W, C] (two sizes) or [..., T, H, W, C] (three), as PyTorch's in floor mode.
 
-  def pool(y):
-    return lax.reduce_window(
-      y, -jnp.inf, lax.max, (1, *window, 1), (1, *strides, 1), ((0, 0), *map(tuple, padding), (0, 0))
-    )
-
-  return _frames(pool, x) if len(window) == 2 else pool(x)
+  One axis after the other, as a maximum of strided slices: on a CPU the gradient of XLA's windowed form takes 2.6 times
+  as long.  Where values tie the gradient is shared among them, which nothing sees behind a ReLU.
+  """
+  first = x.ndim - 1 - len(window)
+  for axis, (size, stride, (low, high)) in enumerate(zip(window, strides, padding, strict=True), start=first):
+    if (size, stride, low, high) == (1, 1, 0, 0):
+      continue
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (low, high)
+    padded = jnp.pad(x, widths, constant_values=-jnp.inf)
+    count = (padded.shape[axis] - size) // stride + 1
+    slices = [lax.slice_in_dim(padded, i, i + (count - 1) * stride + 1, stride, axis=axis) for i in range(size)]
+    x = functools.reduce(jnp.maximum, slices)
+  return x

@@ -12,9 +12,9 @@ from jax import Array
 class Recognizer(nn.Module):
   """Normalised clips [B, V, T, H, W, C] -> scores [B, V, K] before softmax; V counts views (clips x crops).
 
-  Two pathways may also be given already sampled, as a pair (slow, fast).  With `return_features` the result is the pooled
-  features [B, V, F] that the last layer would see.  The computation runs in `dtype`; parameters, batch statistics and the
-  result are float32.
+  Two pathways may also be given already sampled, as a pair (slow, fast).  With `return_features` the result is the
+  pooled features [B, V, F] that the last layer would see.  The computation runs in `dtype`; parameters, batch
+  statistics and the result are float32.
   """
 
   backbone: nn.Module
@@ -22,9 +22,7 @@ class Recognizer(nn.Module):
   clip: tuple[int, int, int] = (8, 224, 224)  # T, H, W that one view is meant to have
   dtype: Any = jnp.float32
 
-  def __call__(
-    self, clips: Array | Sequence[Array], *, train: bool = False, return_features: bool = False
-  ) -> Array:
+  def __call__(self, clips: Array | Sequence[Array], *, train: bool = False, return_features: bool = False) -> Array:
     pair = isinstance(clips, tuple | list)
     for array in clips if pair else [clips]:
       if array.ndim != 6:

@@ -1,7 +1,7 @@
 """Residual networks (He et al., 2015; arXiv:1512.03385, Table 1), on frames and inflated in time.
 
-All of them take [B, T, H, W, C].  A block whose `temporal` is None has 2-D kernels and sees each frame alone; otherwise it
-holds the temporal sizes of the block's first two convolutions.
+All of them take [B, T, H, W, C].  A block whose `temporal` is None has 2-D kernels and sees each frame alone; otherwise
+`temporal` holds the temporal sizes of the block's first two convolutions.
 """
 
 from collections.abc import Callable, Sequence
@@ -155,7 +155,8 @@ class ResNet(nn.Module):
     block, counts = DEPTHS[self.depth]
     self.conv1 = self.stem(self.width, self.stem_temporal, self.norm)
     for i, count in enumerate(counts):
-      stage = Stage(block, count, self.width * 2**i, 1 if i == 0 else 2, self.temporal[i], self.before, self.zero_init, self.norm)
+      width, stride = self.width * 2**i, 1 if i == 0 else 2
+      stage = Stage(block, count, width, stride, self.temporal[i], self.before, self.zero_init, self.norm)
       setattr(self, f"res{i + 2}", stage)
 
   def stages(self) -> list:

@@ -1,4 +1,4 @@
-"""SlowFast networks (Feichtenhofer et al., 2019; arXiv:1812.03982), Table 1, and their Slow pathway alone ("SlowOnly")."""
+"""SlowFast networks (Feichtenhofer et al., 2019; arXiv:1812.03982), Table 1, and their Slow pathway alone, SlowOnly."""
 
 from collections.abc import Sequence
 from typing import Any

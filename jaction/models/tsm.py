@@ -1,4 +1,4 @@
-"""Temporal Shift Module (Lin et al., 2018; arXiv:1811.08383): a 2-D network in which a part of the channels moves in time."""
+"""Temporal Shift Module (Lin et al., 2018; arXiv:1811.08383): a 2-D network some of whose channels move in time."""
 
 import functools
 from typing import Any

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -58,43 +59,76 @@ class Variant(NamedTuple):
     }
 
 
-def _tsn(depth):
-  return lambda: ResNet(depth)
+def _tsn(depth: int, segments: int, *, params: int, macs: int) -> Variant:
+  views = ("segments", 25, 256, "ten_crop")
+  return Variant(lambda: ResNet(depth), lambda k: PoolHead(k, 0.4), (segments, 1, 224), views, params, macs, TSN)
 
 
-def _tsm(depth):
-  return lambda: tsm_resnet(depth)
+def _tsm(depth: int, segments: int, *, params: int, macs: int) -> Variant:
+  views = ("segments", segments, 256, "center_crop")
+  return Variant(lambda: tsm_resnet(depth), FrameHead, (segments, 1, 224), views, params, macs, TSM)
 
 
-_TEN = ("segments", 25, 256, "ten_crop")
-_DENSE = ("clips", 10, 256, "three_crop")
-_TINY = ("segments", 8, 72, "center_crop")
-_MEAN = {"mean": (127.5, 127.5, 127.5), "std": (63.75, 63.75, 63.75)}
+def _slowonly(depth: int, frames: int, stride: int, *, params: int, macs: int) -> Variant:
+  views = ("clips", 10, 256, "three_crop")
+  return Variant(lambda: slow_only(depth), PoolHead, (frames, stride, 224), views, params, macs, SLOWFAST)
 
-# fmt: off
+
+def _slowfast(depth: int, alpha: int, lateral_kernel: int, *, params: int, macs: int) -> Variant:
+  """Named by what its Slow pathway sees; the clip holds what the Fast one does."""
+  views = ("clips", 10, 256, "three_crop")
+  backbone = functools.partial(SlowFast, (depth, depth), alpha=alpha, lateral_kernel=lateral_kernel)
+  return Variant(backbone, PoolHead, (32, 2, 224), views, params, macs, SLOWFAST)
+
+
+def _tiny(backbone: Callable[[], nn.Module], head: Any, frames: int, stride: int, *, params: int, macs: int) -> Variant:
+  """Ours, for tests and the demo: 64 x 64 pixels, a patch stem; stride 0 stands for segments of the whole video."""
+  views = ("clips", 1, 72, "center_crop") if stride else ("segments", frames, 72, "center_crop")
+  grey, spread = (127.5,) * 3, (63.75,) * 3
+  return Variant(backbone, head, (frames, stride or 1, 64), views, params, macs, "", grey, spread)
+
+
 VARIANTS: Mapping[str, Variant] = {
-  #                               backbone             head                                         T tau side       test                                      parameters  multiply-accumulates
-  "tsn_r18_1x1x3":       Variant(_tsn(18),            lambda k: PoolHead(k, dropout=0.4),          (3, 1, 224),     _TEN,                                     11_381_712, 0, TSN),
-  "tsn_r18_1x1x8":       Variant(_tsn(18),            lambda k: PoolHead(k, dropout=0.4),          (8, 1, 224),     _TEN,                                     11_381_712, 0, TSN),
-  "tsn_r50_1x1x3":       Variant(_tsn(50),            lambda k: PoolHead(k, dropout=0.4),          (3, 1, 224),     _TEN,                                     24_327_632, 0, TSN),
-  "tsn_r50_1x1x8":       Variant(_tsn(50),            lambda k: PoolHead(k, dropout=0.4),          (8, 1, 224),     _TEN,                                     24_327_632, 0, TSN),
-  "tsn_r101_1x1x8":      Variant(_tsn(101),           lambda k: PoolHead(k, dropout=0.4),          (8, 1, 224),     _TEN,                                     43_319_760, 0, TSN),
-  "tsm_r18_1x1x8":       Variant(_tsm(18),            lambda k: FrameHead(k),                      (8, 1, 224),     ("segments", 8, 256, "center_crop"),      11_381_712, 0, TSM),
-  "tsm_r50_1x1x8":       Variant(_tsm(50),            lambda k: FrameHead(k),                      (8, 1, 224),     ("segments", 8, 256, "center_crop"),      24_327_632, 0, TSM),
-  "tsm_r50_1x1x16":      Variant(_tsm(50),            lambda k: FrameHead(k),                      (16, 1, 224),    ("segments", 16, 256, "center_crop"),     24_327_632, 0, TSM),
-  "slowonly_r50_4x16x1": Variant(lambda: slow_only(), lambda k: PoolHead(k),                       (4, 16, 224),    _DENSE,                                   32_454_096, 0, SLOWFAST),
-  "slowonly_r50_8x8x1":  Variant(lambda: slow_only(), lambda k: PoolHead(k),                       (8, 8, 224),     _DENSE,                                   32_454_096, 0, SLOWFAST),
-  "slowonly_r101_8x8x1": Variant(lambda: slow_only(101), lambda k: PoolHead(k),                    (8, 8, 224),     _DENSE,                                   60_359_120, 0, SLOWFAST),
-  "slowfast_r50_4x16x1": Variant(lambda: SlowFast(alpha=8, lateral_kernel=5), lambda k: PoolHead(k), (32, 2, 224),  _DENSE,                                   34_479_288, 0, SLOWFAST),
-  "slowfast_r50_8x8x1":  Variant(lambda: SlowFast(alpha=4, lateral_kernel=7), lambda k: PoolHead(k), (32, 2, 224),  _DENSE,                                   34_565_560, 0, SLOWFAST),
-
-  # Tiny nets of ours, for tests and the demo
-  "tsn_tiny_1x1x8":      Variant(lambda: ResNet(8, 16, PatchStem), lambda k: PoolHead(k, dropout=0.1), (8, 1, 64), _TINY,                                     109_872, 0, TSN, **_MEAN),
-  "tsm_tiny_1x1x8":      Variant(lambda: tsm_resnet(8, width=16, stem=PatchStem), lambda k: FrameHead(k, dropout=0.1, std=0.01), (8, 1, 64), _TINY, 109_872, 0, TSM, **_MEAN),
-  "slowonly_tiny_4x4x1": Variant(lambda: slow_only(11, width=16, stem=PatchStem), lambda k: PoolHead(k, dropout=0.1), (4, 4, 64), ("clips", 1, 72, "center_crop"), 250_736, 0, SLOWFAST, **_MEAN),
-  "slowfast_tiny_2x8x1": Variant(lambda: SlowFast((11, 11), 16, alpha=4, stem=PatchStem), lambda k: PoolHead(k, dropout=0.1), (8, 2, 64), ("clips", 1, 72, "center_crop"), 292_132, 0, SLOWFAST, **_MEAN),
+  # depth, segments
+  "tsn_r18_1x1x3": _tsn(18, 3, params=11_381_712, macs=5_440_888_832),
+  "tsn_r18_1x1x8": _tsn(18, 8, params=11_381_712, macs=14_508_695_552),
+  "tsn_r50_1x1x3": _tsn(50, 3, params=24_327_632, macs=12_262_227_968),
+  "tsn_r50_1x1x8": _tsn(50, 8, params=24_327_632, macs=32_697_909_248),
+  "tsn_r101_1x1x8": _tsn(101, 8, params=43_319_760, macs=62_395_678_720),
+  "tsm_r18_1x1x8": _tsm(18, 8, params=11_381_712, macs=14_510_129_152),
+  "tsm_r50_1x1x8": _tsm(50, 8, params=24_327_632, macs=32_703_643_648),
+  "tsm_r50_1x1x16": _tsm(50, 16, params=24_327_632, macs=65_407_287_296),
+  # depth, frames, stride
+  "slowonly_r50_4x16x1": _slowonly(50, 4, 16, params=32_454_096, macs=20_870_823_936),
+  "slowonly_r50_8x8x1": _slowonly(50, 8, 8, params=32_454_096, macs=41_740_828_672),
+  "slowonly_r101_8x8x1": _slowonly(101, 8, 8, params=60_359_120, macs=85_414_019_072),
+  # depth, alpha, temporal size of the lateral convolutions
+  "slowfast_r50_4x16x1": _slowfast(50, 8, 5, params=34_479_288, macs=27_638_665_216),
+  "slowfast_r50_8x8x1": _slowfast(50, 4, 7, params=34_565_560, macs=50_308_583_424),
+  # backbone, head, frames, stride
+  "tsn_tiny_1x1x8": _tiny(
+    lambda: ResNet(8, 16, PatchStem), lambda k: PoolHead(k, 0.1), 8, 0, params=109_872, macs=38_298_624
+  ),
+  "tsm_tiny_1x1x8": _tiny(
+    lambda: tsm_resnet(8, width=16, stem=PatchStem),
+    lambda k: FrameHead(k, 0.1, 0.01),
+    8,
+    0,
+    params=109_872,
+    macs=38_477_824,
+  ),
+  "slowonly_tiny_4x4x1": _tiny(
+    lambda: slow_only(11, width=16, stem=PatchStem), lambda k: PoolHead(k, 0.1), 4, 4, params=250_736, macs=31_297_536
+  ),
+  "slowfast_tiny_2x8x1": _tiny(
+    lambda: SlowFast((11, 11), 16, alpha=4, stem=PatchStem),
+    lambda k: PoolHead(k, 0.1),
+    8,
+    2,
+    params=292_132,
+    macs=28_144_128,
+  ),
 }
-# fmt: on
 
 
 def list_models(pattern: str = "*") -> list[str]:

@@ -1,0 +1,93 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jaction.models.conv import FORMS, choose, conv, max_pool, same
+
+CASES = [  # kernel, strides, padding, groups
+  ((1, 1, 1), (1, 1, 1), None, 1),
+  ((1, 1, 1), (1, 2, 2), None, 1),
+  ((3, 1, 1), (1, 1, 1), None, 1),
+  ((5, 1, 1), (4, 1, 1), None, 1),
+  ((3, 1, 1), (2, 2, 2), ((0, 0), (0, 0), (0, 0)), 1),
+  ((1, 3, 3), (1, 2, 2), None, 1),
+  ((1, 3, 3), (1, 1, 1), None, 4),
+  ((3, 3, 3), (1, 1, 1), None, 1),
+  ((3, 3, 3), (2, 2, 2), None, 4),
+  ((3, 3, 3), (1, 1, 1), ((2, 0), (1, 1), (0, 2)), 1),
+  ((5, 7, 7), (1, 2, 2), None, 1),
+]
+
+
+def allowed(form, kernel, groups):
+  if form == "frames":
+    return kernel[0] == 1
+  if form in ("pixels", "products"):
+    return kernel[1:] == (1, 1) and (groups == 1 or form == "pixels")
+  return True
+
+
+@pytest.mark.parametrize(
+  "case, form", [(c, f) for c, f in itertools.product(CASES, FORMS) if f != "lax" and allowed(f, c[0], c[3])]
+)
+def test_every_form_gives_the_numbers_and_the_gradients_of_the_plain_convolution(case, form):
+  kernel, strides, padding, groups = case
+  padding = padding or same(kernel)
+  rng = np.random.default_rng(0)
+  x = rng.standard_normal((2, 8, 9, 10, 8), np.float32)
+  w = rng.standard_normal((*kernel, 8 // groups, 12), np.float32)
+
+  def outputs(form):
+    def loss(x, w):
+      y = conv(x, w, strides=strides, padding=padding, groups=groups, form=form)
+      return jnp.square(y).mean(), y
+
+    (_, y), grads = jax.value_and_grad(loss, (0, 1), has_aux=True)(x, w)
+    return y, *grads
+
+  with jax.default_matmul_precision("highest"):
+    for got, want in zip(outputs(form), outputs("lax"), strict=True):
+      np.testing.assert_allclose(got, want, atol=1e-4 * np.abs(want).max())
+
+
+def test_a_kernel_of_two_sizes_sees_each_frame_alone():
+  x = np.random.default_rng(0).standard_normal((2, 3, 8, 9, 4), np.float32)
+  w = np.random.default_rng(1).standard_normal((3, 3, 4, 5), np.float32)
+  whole = conv(x, w, strides=(2, 2), padding=same((3, 3)))
+  alone = conv(x[1:, 2:], w, strides=(2, 2), padding=same((3, 3)))
+  np.testing.assert_allclose(whole[1, 2], alone[0, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "tpu"])
+@pytest.mark.parametrize("kernel, groups", [((c[0]), c[3]) for c in CASES])
+def test_the_chosen_form_can_compute_the_kernel(backend, kernel, groups):
+  assert allowed(choose((*kernel, 8 // groups, 8), groups, backend), kernel, groups)
+
+
+@pytest.mark.parametrize(
+  "window, strides", [((3, 3), (2, 2)), ((1, 3, 3), (1, 2, 2)), ((2, 1, 1), (2, 1, 1)), ((3, 3, 3), (1, 2, 3))]
+)
+def test_max_pool_is_the_windowed_maximum_with_its_gradient(window, strides):
+  x = np.random.default_rng(0).standard_normal((2, 6, 9, 8, 3), np.float32)
+  padding = same(window)
+
+  def want(x):
+    ones = (1,) * (x.ndim - 1 - len(window))
+    pads = [(0, 0)] * len(ones) + [*padding, (0, 0)]
+    return lax.reduce_window(x, -jnp.inf, lax.max, (*ones, *window, 1), (*ones, *strides, 1), pads)
+
+  np.testing.assert_array_equal(max_pool(x, window, strides, padding), want(x))
+  ours, theirs = (
+    jax.grad(lambda x, f=f: jnp.square(f(x)).sum())(x) for f in (lambda x: max_pool(x, window, strides, padding), want)
+  )
+  np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_same_is_half_the_kernel_on_both_sides_and_not_xlas_same():
+  x, w = jnp.ones((1, 1, 8, 8, 1)), jnp.ones((3, 3, 1, 1))
+  ours = conv(x, w, strides=(2, 2), padding=same((3, 3)))[0, 0, :, :, 0]
+  assert ours[0, 0] == 4 and ours[-1, -1] == 9  # XLA's "SAME" would pad only behind
