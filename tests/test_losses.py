@@ -1,0 +1,116 @@
+"""Cross entropies against golden/losses, gradients included, and by their properties."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaction.errors import InputError
+from jaction.losses import LOSSES, binary_cross_entropy, cross_entropy, label_weights
+from jaction.metrics.classification import top_k_accuracy
+
+
+def mean(params, labels, weights):
+  """The reference's scalar of a case, as a function of the scores; None for losses of later stages."""
+  factor, smoothing = params.get("loss_weight", 1.0), params.get("label_smooth_eps", 0.0)
+  kind = params.get("loss", params["fn"])
+  if kind.startswith("BCE"):
+    return lambda x: factor * binary_cross_entropy(x, labels, label_smoothing=smoothing, class_weights=weights).mean()
+  if not (kind.startswith(("CrossEntropy", "NLL")) or kind == "head.loss"):
+    return None
+  own = {"label_smoothing": smoothing}
+  if weights is None:
+    return lambda x: factor * cross_entropy(x, labels, **own).mean()
+  return lambda x: (
+    factor
+    * cross_entropy(x, labels, class_weights=weights, **own).sum()
+    / label_weights(x, labels, weights, **own).sum()
+  )
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("file", ["losses", "later_losses"])
+def test_losses_and_gradients_are_those_of_the_reference(shared, file):
+  path = shared / f"golden/losses/{file}.json"
+  if not path.is_file():
+    pytest.skip(f"no {path}")
+  cases, arrays = json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
+  seen = 0
+  for name, case in cases.items():
+    params = case["params"]
+    read = lambda key, name=name: arrays.get(f"{name}/{key}")  # noqa: E731
+    if read("in/label") is None:
+      continue
+    weights = read("in/weight") if params.get("class_weight") is None else np.array(params["class_weight"], np.float32)
+    loss = mean(params, jnp.asarray(read("in/label")), weights)
+    if loss is None:
+      continue
+    value, grad = jax.value_and_grad(loss)(jnp.asarray(read("in/score")))
+    np.testing.assert_allclose(value, read("out/loss"), rtol=1e-5, atol=1e-6, err_msg=name)
+    if read("out/grad") is not None:
+      np.testing.assert_allclose(grad, read("out/grad"), rtol=1e-5, atol=1e-6, err_msg=name)
+    for k in (1, 5):
+      if read(f"out/top{k}") is not None:
+        assert abs(top_k_accuracy(read("in/score"), read("in/label"), k)[0] - read(f"out/top{k}")) < 1e-9, name
+    seen += 1
+  assert seen
+
+
+@pytest.fixture
+def logits():
+  return jnp.asarray(np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32) * 3)
+
+
+def test_each_row_has_its_own_number_in_float32(logits):
+  labels = jnp.array([0, 1, 2, 3, 4, 0])
+  with jax.numpy_dtype_promotion("strict"):
+    for loss in LOSSES.values():
+      for dtype in (jnp.float32, jnp.bfloat16):
+        got = loss(logits.astype(dtype), labels, label_smoothing=0.1, class_weights=np.arange(1, 6))
+        assert got.shape == (6,) and got.dtype == jnp.float32
+  rows = [cross_entropy(logits[i : i + 1], labels[i : i + 1])[0] for i in range(6)]
+  np.testing.assert_allclose(cross_entropy(logits, labels), jnp.stack(rows), rtol=1e-6)
+
+
+def test_whole_numbers_are_one_hot_rows(logits):
+  labels = jnp.array([0, 1, 2, 3, 4, 0])
+  for loss in LOSSES.values():
+    for smoothing in (0.0, 0.2):
+      one, two = (loss(logits, x, label_smoothing=smoothing) for x in (labels, jax.nn.one_hot(labels, 5)))
+      np.testing.assert_allclose(one, two, rtol=1e-6)
+
+
+def test_uniform_labels_make_smoothing_idle_and_equal_logits_cost_log_k():
+  uniform = jnp.full((2, 4), 0.25)
+  np.testing.assert_allclose(cross_entropy(jnp.zeros((2, 4)), uniform), np.log(4), rtol=1e-6)
+  np.testing.assert_allclose(
+    cross_entropy(jnp.ones((2, 4)), uniform, label_smoothing=0.3), cross_entropy(jnp.ones((2, 4)), uniform), rtol=1e-6
+  )
+
+
+def test_huge_logits_stay_finite_with_finite_gradients():
+  logits, labels = jnp.array([[1e4, -1e4, 0.0]]), jnp.array([1])
+  for loss in LOSSES.values():
+    value, grad = jax.value_and_grad(lambda x, loss=loss: loss(x, labels).sum())(logits)
+    assert np.isfinite(value) and np.isfinite(grad).all()
+
+
+def test_a_padded_row_costs_nothing_and_hurts_no_gradient(logits):
+  labels = jnp.array([-1, 1, 2, 3, 4, 0])
+  grad = jax.grad(lambda x: cross_entropy(x, labels).sum())(logits)
+  assert cross_entropy(logits, labels)[0] == 0 and (grad[0] == 0).all() and np.isfinite(grad).all()
+
+
+def test_wrong_shapes_and_settings_are_named(logits):
+  with pytest.raises(InputError, match=r"wanted \[B,K\]"):
+    cross_entropy(logits[None], jnp.zeros(6, int))
+  with pytest.raises(InputError, match=r"labels of shape \(5,\)"):
+    cross_entropy(logits, jnp.zeros(5, int))
+  with pytest.raises(InputError, match="type float32"):
+    binary_cross_entropy(logits, jnp.zeros(6))
+  with pytest.raises(InputError, match="label_smoothing is 1"):
+    cross_entropy(logits, jnp.zeros(6, int), label_smoothing=1)
+  with pytest.raises(InputError, match=r"class_weights of shape \(3,\) for 5 classes"):
+    cross_entropy(logits, jnp.zeros(6, int), class_weights=jnp.ones(3))
