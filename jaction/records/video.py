@@ -28,6 +28,8 @@ INDEXED = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "libdav1d"})
 TIMED = frozenset({"mov", "mp4", "matroska", "webm", "flv"})
 # Colour conversion in one thread, as decoding: newer PyAV would start one per core for each open video.
 ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
+# A title that is no UTF-8 is no reason to refuse a film; PyAV 19 never does, and has no such argument.
+ANY_TITLE = {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
 NEAR = 8  # frames that are quicker decoded than skipped by a seek
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
@@ -127,7 +129,7 @@ class Video:
     # The prefix and the list of protocols: a name is a name, never an address, and a playlist opens no connection.
     source = io.BytesIO(self._source) if isinstance(self._source, bytes) else "file:" + os.path.abspath(self._source)
     with self._errors("opened as a video"):
-      self._container = av.open(source, options={"protocol_whitelist": "file"}, metadata_errors="replace")
+      self._container = av.open(source, container_options={"protocol_whitelist": "file"}, **ANY_TITLE)
     streams = [s for s in self._container.streams.video if not is_cover(s)]
     kinds = sorted({s.type for s in self._container.streams if s.type != "video"})
     if self._container.format.name == "tty":  # FFmpeg takes any text for the film of a terminal

@@ -11,6 +11,10 @@ import pytest
 TICKS = fractions.Fraction(1, 90000)
 X264 = {"x264-params": "keyint=10:min-keyint=10:scenecut=0:bframes=3:b-pyramid=normal"}
 
+OTHERS = {
+  "libx265": {"preset": "ultrafast", "x265-params": "keyint=12:min-keyint=12:bframes=3:open-gop=1:log-level=none"}
+}
+
 
 def pictures(count: int, height: int, width: int) -> np.ndarray:
   """Blocks that move, and a square whose grey names the frame."""
@@ -30,12 +34,24 @@ class Films:
     self.folder = folder
 
   def make(
-    self, name, *, count=40, codec="libx264", options=X264, size=(48, 64), pixels="yuv420p", pts=None, **container
+    self,
+    name,
+    *,
+    count=40,
+    codec="libx264",
+    options=X264,
+    size=(48, 64),
+    pixels="yuv420p",
+    pts=None,
+    title="",
+    **container,
   ):
     """`count` pictures in a file of this name; pts in ticks of 1/90000 s, 25 frames a second by default."""
     path = str(self.folder / name)
     with av.open(path, "w", **container) as file:
-      stream = file.add_stream(codec, rate=25, options=dict(options) if codec == "libx264" else {})
+      if title:
+        file.metadata["title"] = title
+      stream = file.add_stream(codec, rate=25, options=dict(options if codec == "libx264" else OTHERS.get(codec, {})))
       stream.height, stream.width = size
       stream.pix_fmt = pixels
       rated = codec in ("mpeg4", "mjpeg", "gif", "libx265")  # whose clock is the frame rate

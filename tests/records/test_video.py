@@ -56,6 +56,7 @@ ODD = {
   "h264 in avi": ("h.avi", {}),
   "transport stream": ("a.ts", {}),
   "flash": ("a.flv", {}),
+  "hevc with open groups": ("hevc.mp4", {"codec": "libx265", "size": (64, 64)}),
   "vp8": ("a.webm", {"codec": "libvpx"}),
   "vp9": ("b.webm", {"codec": "libvpx-vp9"}),
   "packed b-frames": ("a.avi", {"codec": "mpeg4"}),
@@ -155,6 +156,13 @@ def test_a_name_like_an_address_or_an_option_is_a_name(films, decode_all, monkey
   for name in ("concat:x %05d.mp4", "-é.mp4"):
     os.link(path, name)
     assert_same(name, expected)
+
+
+def test_a_title_in_another_encoding_does_not_matter(films, decode_all):
+  path = films.make("b.mp4", count=4, container_options={"movflags": "faststart"}, title="caffe concerto")
+  data = pathlib.Path(path).read_bytes()
+  assert b"caffe concerto" in data
+  assert_same(data.replace(b"caffe concerto", b"caff\xe9 concerto"), decode_all(path))
 
 
 @pytest.mark.parametrize("part", [0.5, 0.8, 0.97, 0.99])
