@@ -16,6 +16,8 @@ def mean(params, labels, weights):
   """The reference's scalar of a case, as a function of the scores; None for losses of later stages."""
   factor, smoothing = params.get("loss_weight", 1.0), params.get("label_smooth_eps", 0.0)
   kind = params.get("loss", params["fn"])
+  if params.get("multi_class") is False:
+    smoothing = 0.0  # the release behind these cases ignored it for single labels
   if kind.startswith("BCE"):
     return lambda x: factor * binary_cross_entropy(x, labels, label_smoothing=smoothing, class_weights=weights).mean()
   if not (kind.startswith(("CrossEntropy", "NLL")) or kind == "head.loss"):

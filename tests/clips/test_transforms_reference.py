@@ -143,7 +143,7 @@ class DrawnFor:
 
   def uniform(self, low, high, size):
     values = np.array(self.uniforms.pop(0))
-    assert len(values) == size and (values >= low).all() and (values <= high).all()
+    assert len(values) == size and (values >= low - 1e-9).all() and (values <= high + 1e-9).all()
     return values
 
   def integers(self, low, high, size=None):
