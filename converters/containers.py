@@ -120,7 +120,9 @@ def read_tar(file: BinaryIO, size: int) -> tuple[str, Any, Source]:
     objects[plain_key(key)] = Tensor(objects[plain_key(storage)], offset, shape, stride)
 
   def persistent(pid: Any) -> Any:
-    return pid[0] if isinstance(pid, tuple) and pid else objects[int(pid)]
+    if isinstance(pid, tuple):
+      return pid[0]
+    return objects[int(pid)]
 
   source.unpickler.persistent = persistent
   source.locate = lambda storage: spans.get(storage.key) or nowhere(storage)

@@ -117,9 +117,9 @@ def to_file(
 
 def _with_classes(variables: dict, model: Any) -> tuple[dict, Report]:
   """The variables in a model of another class count, whose own initial values fill the leaves that depend on it."""
-  flat = flatten_dict(variables, sep="/")
+  flat: dict[str, Any] = flatten_dict(variables, sep="/")
   shapes, channels = shapes_for(model, flat)
-  want = flatten_dict(shapes, sep="/")
+  want: dict[str, Any] = flatten_dict(shapes, sep="/")
   anew = [path for path, leaf in want.items() if path in flat and flat[path].shape != leaf.shape]
 
   def initial(key):  # XLA drops the rest of the initialisation and the network's pass with it
@@ -138,7 +138,8 @@ def _source(file: Checkpoint) -> dict:
 
 def _print(name: str, file: Checkpoint, variables: dict, report: Report, own: int, classes: int) -> None:
   """The load report: counts, then the names behind all but the ordinary ones."""
-  sizes = {path: np.size(leaf) for path, leaf in flatten_dict(variables, sep="/").items()}
+  flat: dict[str, Any] = flatten_dict(variables, sep="/")
+  sizes = {path: np.size(leaf) for path, leaf in flat.items()}
   parameters = sum(size for path, size in sizes.items() if path.startswith("params/"))
   ignored = [key for key in file.weights if key.endswith(IGNORED)]
   widened = [key for key, value in file.weights.items() if value.dtype != np.float32 and key not in set(ignored)]

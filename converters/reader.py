@@ -17,6 +17,7 @@ from jaction.converters.unpickle import Array, Damaged, Name, Stub, Tensor, Trun
 from jaction.errors import CheckpointError
 
 WEIGHTS = ("state_dict", "model_state", "model_state_dict", "model")  # where toolboxes keep the state dict
+LOOKED_AT = 50_000  # numbers, texts and containers beside the weights, at most
 STARTS = {  # what people download by mistake
   b"<": "it is a web page (HTML), not a checkpoint: download the file itself",
   b"version https://git-lfs": "it is a pointer of git-lfs: run git lfs pull",
@@ -110,12 +111,12 @@ def _mapping(value: Any) -> dict | None:
 
 def _find(root: Any) -> tuple[dict, dict[str, Any]]:
   """(state dict, what stands beside it)."""
-  found, meta = _mapping(root), {}
+  found, meta, left = _mapping(root), {}, [LOOKED_AT]
   for _ in range(2):  # {"model": {"state_dict": ...}} too
     inner = next((key for key in WEIGHTS if found and _mapping(found.get(key)) is not None), None)
     if found is None or inner is None:
       break
-    meta |= {str(k): _plain(v, [2000]) for k, v in found.items() if k != inner and isinstance(k, str)}
+    meta |= {str(k): _plain(v, left) for k, v in found.items() if k != inner and isinstance(k, str)}
     found = _mapping(found[inner])
   if isinstance(root, Stub) and found is None:
     of = str(root.of) if isinstance(root.of, Name) else "of no named class"

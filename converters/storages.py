@@ -57,15 +57,16 @@ class Source:
 
   def persistent(self, pid: Any) -> Any:
     """The storage that a persistent id of torch.save names."""
-    if isinstance(pid, tuple) and len(pid) >= 2 and pid[0] == "module":
-      return pid[1]
-    if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] != "storage":
+    parts: list[Any] = list(pid[:7]) if isinstance(pid, tuple) else []
+    if len(parts) >= 2 and parts[0] == "module":
+      return parts[1]
+    if len(parts) not in (5, 6) or parts[0] != "storage":
       raise Damaged("its pickle has a persistent id that torch.save does not write")
-    _, kind, key, _, numel, *view = pid
+    kind, key, numel = parts[1], parts[2], parts[4]
     storage = Storage(plain_key(key), storage_dtype(kind), count(numel))
     self.storages.setdefault(storage.key, storage)
-    if view and view[0] is not None:
-      _, offset, numel = view[0]
+    if len(parts) == 6 and parts[5] is not None:
+      _, offset, numel = parts[5]
       storage = storage._replace(offset=count(offset), numel=count(numel))
     return storage
 
@@ -108,7 +109,7 @@ class Source:
     if dtype is None or stored is None:
       raise Damaged(f"numbers of the kind {tensor.dtype or storage.dtype}, which numpy does not know")
     offset, size, stride = count(tensor.offset), counts(tensor.size), counts(tensor.stride)
-    if len(size) != len(stride) or len(size) > 32:
+    if len(size) != len(stride):
       raise Damaged(f"a tensor of {len(size)} axes with {len(stride)} strides")
     numel = math.prod(size)
     self.spend("tensors", numel * dtype.itemsize)
@@ -148,6 +149,8 @@ def count(value: Any) -> int:
 
 
 def counts(values: Any) -> list[int]:
+  if isinstance(values, list | tuple) and len(values) > 32:
+    raise Damaged(f"a tensor of {len(values)} axes")
   if not isinstance(values, list | tuple):
     raise Damaged(f"the shape of a tensor is a {type(values).__name__}")
   return [count(v) for v in values]

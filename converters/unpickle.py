@@ -37,7 +37,8 @@ class Stub:
   __slots__ = ("args", "entries", "of", "state")
 
   def __init__(self, of: Any, args: Any = ()):
-    self.of, self.args, self.state, self.entries = of, args, None, None
+    self.of, self.args, self.state = of, args, None
+    self.entries: dict | None = None
 
 
 class Storage(NamedTuple):
@@ -140,8 +141,7 @@ class Unpickler:
     elif op == "GLOBAL":
       stack.append(Name(*arg.split(" ", 1)))
     elif op == "STACK_GLOBAL":
-      module, name = _cut(stack, len(stack) - 2)
-      stack.append(_name(module, name))
+      stack.append(_name(*_cut(stack, len(stack) - 2)))
     elif op in ("REDUCE", "NEWOBJ"):
       stack.append(self.call(*_cut(stack, len(stack) - 2)))
     elif op == "NEWOBJ_EX":
@@ -153,18 +153,16 @@ class Unpickler:
       of, *args = _cut(stack, marks.pop())
       stack.append(self.call(of, tuple(args)))
     elif op == "BUILD":
-      self._build(*_cut(stack, len(stack) - 2), stack)
+      state, target = stack.pop(), stack.pop()
+      stack.append(self._build(target, state))
     elif op in ("BINPERSID", "PERSID"):
       if self.persistent is None:
         raise Damaged("its pickle refers to storages that the file does not have")
       stack.append(self.persistent(stack.pop() if op == "BINPERSID" else arg))
-    elif op == "POP":
-      if marks and marks[-1] == len(stack):
-        marks.pop()
-      else:
-        stack.pop()
-    elif op == "POP_MARK":
+    elif op == "POP_MARK" or (op == "POP" and marks and marks[-1] == len(stack)):
       _cut(stack, marks.pop())
+    elif op == "POP":
+      stack.pop()
     elif op == "DUP":
       stack.append(stack[-1])
     elif op not in ("PROTO", "FRAME"):
@@ -174,10 +172,7 @@ class Unpickler:
     """What one of our own functions makes of `args`, or a stub."""
     if not isinstance(of, Name) or not isinstance(args, tuple):
       return Stub(of, args)
-    if of == (
-      "torch._tensor",
-      "_rebuild_from_type_v2",
-    ):  # (function, type, args, attributes): a Parameter with attributes
+    if of == ("torch._tensor", "_rebuild_from_type_v2"):  # a Parameter with attributes of its own
       function, _, inner, _ = args
       if isinstance(function, Name) and function != of:
         return self.call(function, inner)
@@ -185,12 +180,11 @@ class Unpickler:
     if made is None:
       self.globals.add(str(of))
       return Stub(of, args)
-    self.spend(
-      sum(len(a) // (64 if isinstance(a, str) else 1) for a in args if isinstance(a, list | tuple | dict | str))
-    )
+    self.spend(sum(len(arg) for arg in args if isinstance(arg, list | tuple | dict)))
+    self.spend(sum(len(arg) // 64 for arg in args if isinstance(arg, str)))
     return made(*args)
 
-  def _build(self, target: Any, state: Any, stack: list) -> None:
+  def _build(self, target: Any, state: Any) -> Any:
     if isinstance(target, Stub):
       target.state = state
     elif isinstance(target, Array):
@@ -200,7 +194,7 @@ class Unpickler:
     elif isinstance(target, np.dtype):
       order = state[1] if isinstance(state, tuple) and len(state) > 1 else "|"
       target = target.newbyteorder(order) if order in ("<", ">") else target
-    stack.append(target)  # a dict's attributes (a state dict's _metadata) are dropped
+    return target  # a dict's attributes (a state dict's _metadata) are dropped
 
 
 LITERALS = frozenset(
@@ -233,8 +227,7 @@ class _Key:
 def _put(target: Any, items: list) -> Any:
   """Sets the keys and values that alternate in `items`."""
   if isinstance(target, Stub):  # a subclass of dict: a ConfigDict, a defaultdict
-    target.entries = target.entries if target.entries is not None else {}
-    entries = target.entries
+    entries = target.entries = target.entries if target.entries is not None else {}
   elif isinstance(target, dict):
     entries = target
   else:

@@ -85,7 +85,7 @@ def save_model(
   classes = fields.get("num_classes", 400)
   if labels and len(labels) != classes:
     raise InputError(f"{len(labels)} labels for a model of {classes} classes")
-  flat = {path: np.asarray(leaf) for path, leaf in flatten_dict(variables, sep="/").items()}
+  flat = {path: np.asarray(leaf) for path, leaf in _flat(variables).items()}
   strange = [f"{path} ({leaf.dtype})" for path, leaf in flat.items() if leaf.dtype.kind not in "fiubcV"]
   if strange:
     raise InputError(f"leaves without numbers cannot be saved: {', '.join(strange[:SHOWN])}")
@@ -113,7 +113,7 @@ def save_model(
     raise InputError(f"fields, preprocessing and source must be what JSON can hold: {error}") from error
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / weights, lambda file: np.savez(file, **flat))
+    _write(folder / weights, lambda file: np.savez(file, **flat))  # type: ignore[arg-type]
     _write(folder / "model.json", lambda file: file.write(text.encode()))
   except OSError as error:
     raise CheckpointError(f"{folder}: cannot be saved: {error.strerror or error}; what was there stays") from error
@@ -130,7 +130,9 @@ def load_folder(path: str | os.PathLike) -> ModelFolder:
   """
   folder = _find(Path(path))
   facts = _facts(folder)
-  fields = {key: tuple(value) if isinstance(value, list) else value for key, value in facts["fields"].items()}
+  fields: dict[str, Any] = {
+    key: tuple(value) if isinstance(value, list) else value for key, value in facts["fields"].items()
+  }
   flat = _weights(folder, facts["weights"])
   try:
     model = create_model(facts["name"], **fields)
@@ -160,7 +162,7 @@ def merge(weights: Mapping[str, Any], into: Mapping[str, Any], *, reinit: Iterab
   is missing, unexpected, of another shape or dtype is in one CheckpointError; a `reinit` that names nothing is an
   InputError.
   """
-  want, have = flatten_dict(into, sep="/"), flatten_dict(weights, sep="/")
+  want, have = _flat(into), _flat(weights)
   reinit = [prefix.strip("/") for prefix in reinit]
 
   def left(path: str) -> bool:
@@ -192,6 +194,11 @@ def merge(weights: Mapping[str, Any], into: Mapping[str, Any], *, reinit: Iterab
   out = {path: leaf if left(path) else have[path] for path, leaf in want.items()}
   kept = tuple(path for path in want if left(path))
   return unflatten_dict(out, sep="/"), Report(tuple(path for path in want if not left(path)), kept)
+
+
+def _flat(tree: Any) -> dict[str, Any]:
+  """{"params/head/fc/kernel": leaf, ...}"""
+  return flatten_dict(tree, sep="/")
 
 
 def _digest(flat: Mapping[str, np.ndarray]) -> str:
@@ -280,7 +287,7 @@ def shapes_for(model: Any, flat: Mapping[str, np.ndarray]) -> tuple[dict, int]:
   """(the model's variables as shapes, input channels): as many channels (RGB 3, flow 2 or 10) as the weights
   {path: array} are made for, 3 where they do not tell."""
   shapes = _shapes(model, 3)
-  for path, leaf in flatten_dict(shapes, sep="/").items():
+  for path, leaf in _flat(shapes).items():
     have, want = np.shape(flat.get(path, 0)), leaf.shape
     if len(have) == len(want) > 2 and have != want and want[-2] % 3 == 0:  # a first kernel [..., a multiple of C, out]
       if have[:-2] == want[:-2] and have[-1] == want[-1] and have[-2] % (want[-2] // 3) == 0:

@@ -11,7 +11,7 @@ import zipfile
 import ml_dtypes
 import numpy as np
 import pytest
-from checkpoint_files import good_files, legacy_bytes, named, number, pickled, storage, tensor, text, zip_file
+from checkpoint_files import good_files, legacy_bytes, named, number, numbers, pickled, storage, tensor, text, zip_file
 
 from jaction.converters.reader import read_checkpoint, read_checkpoint_file
 from jaction.converters.writer import write_checkpoint
@@ -317,6 +317,20 @@ def test_an_endless_pickle_is_stopped(tmp_path):
   again = named("collections", "OrderedDict") + b"q\x01" + pairs + (b"h\x01h\x00\x85R0") * 20_000
   start = time.monotonic()
   refused(zip_file(tmp_path / "f", b"\x80\x02" + again + b"."), "steps")
+  assert time.monotonic() - start < 10
+
+
+def test_long_lists_that_many_entries_share_are_not_gone_through_each_time(tmp_path):
+  shared = b"](" + b"N" * 100_000 + b"eq\x00"
+  entries = b"".join(text(f"k{i}") + b"h\x00" for i in range(20_000))
+  state = text("state_dict") + pickled({"x": tensor(storage("0", 12), (12,), (1,))})[2:-1]
+  start = time.monotonic()
+  path = zip_file(tmp_path / "f", b"\x80\x02" + shared + b"0}(" + state + entries + b"u.", {"0": A.tobytes()})
+  assert len(read_checkpoint_file(path).weights) == 1
+  size = b"(" + b"K\x01" * 100_000 + b"tq\x00"
+  many = tensor(storage("0", 12), (), ()).replace(numbers(()) * 2, b"h\x00h\x00")
+  data = b"\x80\x02" + size + b"0}(" + b"".join(text(f"k{i}") + many for i in range(20_000)) + b"u."
+  refused(zip_file(tmp_path / "f", data, {"0": A.tobytes()}))
   assert time.monotonic() - start < 10
 
 
