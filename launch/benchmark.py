@@ -1,0 +1,193 @@
+"""Times of networks and of the forms of a convolution; ratios are taken within one run, the candidates taking turns.
+
+jaction benchmark models 'slowonly*' --train          forward, and forward with backward, of every name that matches
+jaction benchmark models slowonly_r50_4x16x1 --torch  beside the same network in PyTorch (needs torch)
+jaction benchmark convolutions                        every form of conv.FORMS for the shapes of a SlowOnly-R50
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from jaction.errors import InputError
+from jaction.launch import cli
+from jaction.models import create_model, initialize, list_models
+from jaction.models.conv import FORMS, choose, conv, same
+
+TORCH_TWIN = "slowonly_r50"  # the network that torch_slowonly.py is
+
+
+def turns(candidates: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
+  """The median milliseconds of each candidate; each is run once before, then all take turns `repeat` times."""
+  for run in candidates.values():
+    run()
+  times: dict[str, list[float]] = {name: [] for name in candidates}
+  for _ in range(repeat):
+    for name, run in candidates.items():
+      start = time.perf_counter()
+      run()
+      times[name].append(1e3 * (time.perf_counter() - start))
+  return {name: statistics.median(values) for name, values in times.items()}
+
+
+def models(args: argparse.Namespace) -> list[dict]:
+  names = sorted({name for pattern in args.names for name in list_models(pattern)})
+  if not names:
+    raise InputError(f"no model matches {' '.join(args.names)}; see jaction.list_models()")
+  rows = []
+  for name in names:
+    model = create_model(name)
+    frames, side = args.frames or model.clip[0], args.side or model.clip[1]
+    clips = np.random.default_rng(0).standard_normal((args.batch, 1, frames, side, side, 3), np.float32)
+    row = {"name": name, "clips": list(clips.shape)}
+    candidates = _jax_candidates(model, clips, args.train)
+    if args.torch and name.startswith(TORCH_TWIN):
+      candidates |= _torch_candidates(clips)
+    row |= {f"{key}_ms": value for key, value in turns(candidates, args.repeat).items()}
+    for other in ("torch", "torch_channels_last"):
+      if f"{other}_ms" in row:
+        row[f"forward / {other}"] = row["forward_ms"] / row[f"{other}_ms"]
+    rows.append(row)
+  return rows
+
+
+def _jax_candidates(model, clips, train):
+  variables = jax.device_put(initialize(model, jax.ShapeDtypeStruct(clips.shape, clips.dtype)))
+  clips = jax.device_put(clips)
+  forward = jax.jit(model.apply)
+
+  @jax.jit
+  def gradient(variables, clips):
+    def loss(params):
+      rngs = {"dropout": jax.random.key(0)}
+      scores, new = model.apply({**variables, "params": params}, clips, train=True, mutable=["batch_stats"], rngs=rngs)
+      return jnp.square(scores).mean(), new
+
+    return jax.value_and_grad(loss, has_aux=True)(variables["params"])
+
+  candidates = {"forward": lambda: jax.block_until_ready(forward(variables, clips))}
+  if train:
+    candidates["train"] = lambda: jax.block_until_ready(gradient(variables, clips))
+  return candidates
+
+
+def _torch_candidates(clips):
+  try:
+    import torch  # only here: torch is no part of the library
+  except ImportError as error:
+    raise InputError("--torch wants torch, which is not installed: pip install 'jaction[torch]'") from error
+  from jaction.launch.torch_slowonly import SlowOnly
+
+  torch.set_num_threads(os.cpu_count() or 1)
+  x = torch.from_numpy(np.ascontiguousarray(clips[:, 0].transpose(0, 4, 1, 2, 3)))
+  plain, last = SlowOnly().eval(), SlowOnly().eval().to(memory_format=torch.channels_last_3d)
+  x_last = x.to(memory_format=torch.channels_last_3d)
+
+  def run(model, x):
+    with torch.inference_mode():
+      model(x)
+
+  return {"torch": lambda: run(plain, x), "torch_channels_last": lambda: run(last, x_last)}
+
+
+CONVOLUTIONS = (  # kernel, channels in and out, side, spatial stride: those of a SlowOnly-R50 on 8 frames
+  ((1, 7, 7), 3, 64, 224, 2),
+  ((1, 1, 1), 256, 64, 56, 1),
+  ((1, 3, 3), 64, 64, 56, 1),
+  ((1, 3, 3), 256, 256, 14, 1),
+  ((3, 1, 1), 1024, 256, 14, 1),
+  ((3, 1, 1), 2048, 512, 7, 1),
+  ((1, 1, 1), 512, 2048, 7, 1),
+  ((3, 3, 3), 64, 64, 28, 1),
+  ((5, 7, 7), 3, 8, 112, 2),
+)
+
+
+def convolutions(args: argparse.Namespace) -> list[dict]:
+  rng, rows = np.random.default_rng(0), []
+  for kernel, inputs, outputs, side, stride in CONVOLUTIONS:
+    x = jax.device_put(rng.standard_normal((args.batch, 8, side, side, inputs), np.float32))
+    w = jax.device_put(rng.standard_normal((*kernel, inputs, outputs), np.float32))
+    chosen = choose(w.shape, 1, jax.default_backend())
+    forms = [form for form in FORMS if _can(form, kernel)]
+    candidates = {}
+    for form in forms:
+      candidates |= _form_candidates(form, x, w, (1, stride, stride), args.train)
+    shape = f"{'x'.join(map(str, kernel))} {inputs} > {outputs}, {side} px"
+    rows.append({"shape": shape, "chosen": chosen} | {f"{k}_ms": v for k, v in turns(candidates, args.repeat).items()})
+  return rows
+
+
+def _form_candidates(form, x, w, strides, train):
+  def forward(x, w):
+    return conv(x, w, strides=strides, padding=same(w.shape[:3]), form=form)
+
+  def gradient(x, w):
+    return jax.grad(lambda x, w: jnp.square(forward(x, w)).sum(), (0, 1))(x, w)
+
+  functions = {form: jax.jit(forward)} | ({f"{form} gradient": jax.jit(gradient)} if train else {})
+  return {name: lambda f=f: jax.block_until_ready(f(x, w)) for name, f in functions.items()}
+
+
+def _can(form, kernel):
+  if form == "frames":
+    return kernel[0] == 1
+  return form not in ("pixels", "products") or kernel[1:] == (1, 1)
+
+
+def main(argv: list[str]) -> None:
+  parser = argparse.ArgumentParser(
+    prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument("what", choices=["models", "convolutions"])
+  parser.add_argument("names", nargs="*", default=["slowonly_r50_4x16x1"], help="model names or patterns")
+  parser.add_argument("--batch", type=int, default=1, help="clips in a batch (default 1)")
+  parser.add_argument("--frames", type=int, help="frames of a clip (default: the model's own)")
+  parser.add_argument("--side", type=int, help="pixels of a side (default: the model's own)")
+  parser.add_argument("--repeat", type=int, default=7, help="how often each candidate takes its turn (default 7)")
+  parser.add_argument("--train", action="store_true", help="time the gradient too")
+  parser.add_argument("--torch", action="store_true", help=f"beside PyTorch, for {TORCH_TWIN}_*")
+  parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
+  args = parser.parse_args(argv)
+  for name in ("batch", "frames", "side", "repeat"):
+    if getattr(args, name) is not None and getattr(args, name) < 1:
+      raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
+
+  rows = models(args) if args.what == "models" else convolutions(args)
+  device = jax.devices()[0]
+  where = {
+    "backend": jax.default_backend(),
+    "device": device.device_kind,
+    "cores": os.cpu_count(),
+    "jax": jax.__version__,
+  }
+  table = Table(title=", ".join(f"{key} {value}" for key, value in where.items()))
+  columns = list(dict.fromkeys(key for row in rows for key in row))
+  for column in columns:
+    table.add_column(column.removesuffix("_ms") + (" ms" if column.endswith("_ms") else ""), overflow="fold")
+  for row in rows:
+    table.add_row(*(_shown(row.get(column, "")) for column in columns))
+  Console().print(table)
+  if args.json:
+    args.json.write_text(json.dumps({"where": where, "rows": rows}, indent=1) + "\n")
+
+
+def _shown(value):
+  if isinstance(value, float):
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+  return "x".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+if __name__ == "__main__":
+  sys.exit(cli.run(main))

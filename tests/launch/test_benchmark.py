@@ -1,0 +1,50 @@
+import json
+
+import numpy as np
+import pytest
+
+from jaction.errors import InputError
+from jaction.launch import benchmark
+
+
+def test_models_are_timed_forward_and_in_training(tmp_path, capsys):
+  out = tmp_path / "figures.json"
+  benchmark.main(["models", "tsm_tiny*", "--side", "16", "--repeat", "1", "--train", "--json", str(out)])
+  (row,) = json.loads(out.read_text())["rows"]
+  assert row["clips"] == [1, 1, 8, 16, 16, 3] and row["forward_ms"] > 0 and row["train_ms"] > 0
+  assert "forward" in capsys.readouterr().out
+
+
+def test_a_pattern_without_a_model_is_an_error():
+  with pytest.raises(InputError, match="nothing_like"):
+    benchmark.main(["models", "nothing_like*"])
+
+
+def test_candidates_take_turns():
+  order = []
+  benchmark.turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeat=2)
+  assert order == ["a", "b"] * 3
+
+
+@pytest.mark.reference
+def test_the_torch_twin_gives_the_numbers_of_the_parity_case(shared):
+  torch = pytest.importorskip("torch")
+  import importlib.util
+  import sys
+
+  from jaction.launch.torch_slowonly import SlowOnly
+
+  folder = shared / "parity"
+  sys.path.insert(0, str(folder))
+  spec = importlib.util.spec_from_file_location("check", folder / "check.py")
+  check = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(check)
+  sys.path.remove(str(folder))
+  meta, arrays = check.load_case(folder / "slowonly_r50_4x16x1.npz")
+  state = {key: torch.from_numpy(np.array(value)) for key, value in check.state_dict_of(meta, arrays).items()}
+  model = SlowOnly(arrays["logits"].shape[-1]).eval()
+  model.load_state_dict(state)
+  clips = check.weights.make_input(meta["input"]["imgs"]["seed"], meta["input"]["imgs"]["shape"])
+  with torch.inference_mode():
+    scores = model(torch.from_numpy(clips.reshape(-1, *clips.shape[2:]))).numpy()
+  assert check.rel(scores, arrays["logits"]) < 1e-5
