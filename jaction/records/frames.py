@@ -25,13 +25,13 @@ class FrameFolder:
     if record.template is None:
       raise InputError(f"{record.source}: a folder of frames needs a template for their names, like 'img_{{:05d}}.jpg'")
     self.name = record.source
-    self._record = record
+    self._folder, self._template, self._first = record.source, record.template, record.first + record.offset
     if not os.path.isdir(record.source):
       raise MediaError(f"{record.source}: there is no such folder of frames")
     self.num_frames = self._counted() if record.frames is None else record.frames
     if self.num_frames < 1:
       raise MediaError(f"{self._path(0)}: there is no such image, so the folder has no frames")
-    self._size: tuple[int, int] | None = None
+    self._size: tuple[int, ...] | None = None
 
   def __enter__(self) -> "FrameFolder":
     return self
@@ -66,8 +66,7 @@ class FrameFolder:
     return np.stack([images[index] for index in wanted.tolist()])
 
   def _path(self, index: int) -> str:
-    record = self._record
-    return os.path.join(record.source, record.template.format(record.first + record.offset + index))
+    return os.path.join(self._folder, self._template.format(self._first + index))
 
   def _counted(self) -> int:
     count = 0
@@ -75,10 +74,8 @@ class FrameFolder:
       count += 1
     return count
 
-  def _shape(self) -> tuple[int, int]:
-    if self._size is None:
-      self._image(0)
-    return self._size
+  def _shape(self) -> tuple[int, ...]:
+    return self._size or self._image(0).shape[:2]
 
   def _image(self, index: int) -> np.ndarray:
     path = self._path(index)

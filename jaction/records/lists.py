@@ -144,7 +144,8 @@ def _rows(path: str, fields: str, numbers: int, more: bool) -> Iterator[tuple[st
         raise InputError(f"{where}: {line!r} begins with a quote, but no closing quote and a blank follow it")
       values = rest.split()
     elif more:  # every number at the end, but never the first field
-      name = re.match(r"\S+(.*\s[^\s]*[^\s0-9+-][^\s]*)?", line).group()
+      match = re.match(r"\S+(.*\s[^\s]*[^\s0-9+-][^\s]*)?", line)
+      name = match[0] if match else line
       values = line[len(name) :].split()
     else:
       name, *values = line.rsplit(None, numbers)

@@ -12,10 +12,12 @@ import contextlib
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.reformatter import VideoReformatter
 
 from jaction.errors import InputError, MediaError
@@ -29,7 +31,7 @@ TIMED = frozenset({"mov", "mp4", "matroska", "webm", "flv"})
 # Colour conversion in one thread, as decoding: newer PyAV would start one per core for each open video.
 ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 # A title that is no UTF-8 is no reason to refuse a film; PyAV 19 never does, and has no such argument.
-ANY_TITLE = {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
+ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
 NEAR = 8  # frames that are quicker decoded than skipped by a seek
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
@@ -59,10 +61,11 @@ class Video:
     self.name = f"<{len(source)} bytes>" if isinstance(source, bytes) else os.fspath(source)
     self._source = source
     self._threads = threads
-    self._container = None
+    self._container: Any = None  # None when closed, as the stream
     self._reformatter = VideoReformatter()  # one for all frames: making its tables costs a third of the time
-    self._stream = None
+    self._stream: Any = None
     self._kept: list[av.VideoFrame] | None = None
+    self._pts: list[Any] = []  # of the frames, in order
     if not isinstance(source, bytes):
       check_file(self.name)
     try:
@@ -118,7 +121,7 @@ class Video:
   def _errors(self, verb: str) -> Iterator[None]:
     try:
       yield
-    except (av.FFmpegError, EOFError, OSError) as error:
+    except (FFmpegError, EOFError, OSError) as error:
       text = getattr(error, "strerror", None) or str(error)
       raise MediaError(f"{self.name}: cannot be {verb} ({text})") from None
 
@@ -146,7 +149,8 @@ class Video:
   def _index(self) -> None:
     """Reads every packet's timestamps, and decodes the first frame only; or counts, where timestamps will not do."""
     codec = self._stream.codec_context.name
-    first, packets, keys, shown = None, 0, [], []
+    first, packets, keys = None, 0, []
+    shown: list[Any] = []
     for packet in self._packets():
       packets += 1
       if packet.is_keyframe and packet.pts is not None:
@@ -182,7 +186,7 @@ class Video:
         rate if abs(rate - mean) < 0.01 * mean else float(mean)
       )  # the exact rate, where the header has it right
 
-  def _count(self) -> list[int | None]:
+  def _count(self) -> list[Any]:
     """The timestamps of all frames, by decoding them; keeps the frames while they are few."""
     self._stream = self._open()
     kept, size, pts = [], 0, []
@@ -204,7 +208,7 @@ class Video:
     while True:
       try:
         packet = next(packets)
-      except (StopIteration, av.FFmpegError):
+      except (StopIteration, FFmpegError):
         return
       if packet.size and not packet.is_corrupt:  # an empty packet would end the decoder; a corrupt one is cut short
         yield packet
@@ -215,7 +219,7 @@ class Video:
     for packet in itertools.chain(packets, [None] if flush else []):
       try:
         frames = codec.decode(packet)
-      except av.FFmpegError:
+      except FFmpegError:
         continue
       yield from frames
 
@@ -252,7 +256,7 @@ class Video:
     pts, seek_to = self._keys[key]
     try:
       self._container.seek(seek_to, stream=self._stream)
-    except av.FFmpegError:
+    except FFmpegError:
       return self._seek(-1)
     packets = itertools.dropwhile(lambda packet: not packet.is_keyframe or packet.pts is None, self._packets())
     start = next(packets, None)
@@ -260,7 +264,7 @@ class Video:
       return self._seek(-1)
     return self._decode(itertools.chain([start], packets), flush=True)
 
-  def _scan(self, wanted: dict, name: Callable[[int, av.VideoFrame], int]) -> Iterator[tuple[int, av.VideoFrame]]:
+  def _scan(self, wanted: dict, name: Callable[[int, av.VideoFrame], Hashable]) -> Iterator[tuple[int, av.VideoFrame]]:
     """(wanted[name(i, frame)], frame) for the frames from the file's start on, until none is wanted any more."""
     for at, frame in enumerate(self._seek(-1)):
       index = wanted.pop(name(at, frame), None)

@@ -75,12 +75,15 @@ class Films:
         copy = new.add_stream_from_template(stream)
       else:
         copy = new.add_stream(template=stream)
-      new.start_encoding()
+      muxed = False
       for i, packet in enumerate(p for p in old.demux(stream) if p.size):
         packet = keep(i, packet)
         if packet is not None:
           packet.stream = copy
           new.mux(packet)
+          muxed = True
+      if not muxed:
+        new.start_encoding()  # writes the header
     return path
 
   def turned(self, source, name, matrix):
