@@ -90,9 +90,8 @@ class Checkpoints:
       free = shutil.disk_usage(self.folder).free
       raise CheckpointError(
         f"step {step} could not be saved in {self.folder}: {_first_line(error)}. "
-        f"It needs {size / 1e6:.1f} MB, "
-        f"and {free / 1e6:.1f} MB are free there. Checkpoints that stay: {self.steps() or 'none'}; make room, then start "
-        "the same command again to go on from the last one."
+        f"It needs {size / 1e6:.1f} MB, and {free / 1e6:.1f} MB are free there. "
+        f"Checkpoints that stay: {self.steps() or 'none'}; make room, then start the same command again to go on."
       ) from error
 
   def restore(self, template: Any, step: int | None = None) -> Any:

@@ -8,8 +8,12 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
+
+import jaction
 
 TINY = pathlib.Path(__file__).with_name("tiny.py")
 TIMES = {"clips_per_second", "waiting", "seconds"}
@@ -49,20 +53,15 @@ def kill_at_random(process, workdir, draw):
 
 
 def result(workdir):
-  with np.load(workdir / "model" / json.loads((workdir / "model" / "model.json").read_text())["file"]) as arrays:
-    model = {name: arrays[name].tobytes() for name in arrays.files}
+  model = [leaf.tobytes() for leaf in jax.tree.leaves(jaction.load(workdir)[1])]
   lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
   return model, [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
 
 
 def state(workdir):
-  import orbax.checkpoint as ocp
-
   with ocp.CheckpointManager(workdir / "checkpoints", item_handlers=ocp.PyTreeCheckpointHandler()) as manager:
     assert manager.latest_step() == 48
     tree = manager.restore(48, args=ocp.args.PyTreeRestore())
-  import jax
-
   return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
 
 

@@ -81,7 +81,7 @@ def test_the_curves_are_a_picture(tmp_path):
   made = [
     {"kind": "train", "step": i, "epoch": i / 5, "loss": 2 / (i + 1), "accuracy": i / 20, "lr": 0.1} for i in range(20)
   ]
-  made += [{"kind": "val", "step": i, "epoch": i / 5, "loss": 3 / (i + 1), "top1": i / 25} for i in range(0, 20, 5)]
+  made += [{"kind": "val", "epoch": i / 5, "loss": 3 / (i + 1), "top1": i / 25} for i in range(0, 20, 5)]
   draw_curves(made, tmp_path / "curves.png")
   assert [p.name for p in tmp_path.iterdir()] == ["curves.png"]
   picture = cv2.imread(str(tmp_path / "curves.png"))
