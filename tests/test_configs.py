@@ -54,7 +54,9 @@ def test_the_facts_are_those_of_the_zoo(shared, name):
   if not path.exists():
     pytest.skip(f"no {path}")
   rows = [
-    r for r in json.loads(path.read_text())["results"] if r["name"] == name and "top1" in r and "config_summary" in r
+    r
+    for r in json.loads(path.read_text())["results"]
+    if r.get("name") == name and "top1" in r and "config_summary" in r
   ]
   row = next(r for r in rows if r["input_resolution"] == "short-side 256")
   facts, config = row["config_summary"], parse_config([f"--config={name}"])
