@@ -1,0 +1,93 @@
+"""A stored model that scores records: what evaluate, predict and the demo share."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from jaction import folders
+from jaction.batches import evaluation_batches
+from jaction.clips.preprocessing import Preprocessing
+from jaction.errors import InputError
+from jaction.folders import ModelFolder
+from jaction.predict.scoring import Scores, make_predict_step, probabilities, score_batches
+from jaction.records.record import Record
+
+CROPS = {1: "center_crop", 3: "three_crop", 10: "ten_crop"}
+
+
+class Predictor:
+  """The model of a folder with its own preprocessing; `Predictor(path).score(records)` is all most callers need."""
+
+  def __init__(
+    self,
+    path: str | os.PathLike,
+    *,
+    average: str | None = None,
+    clips: int | None = None,
+    crops: int | None = None,
+    max_views: int | None = None,
+  ):
+    """path: a model folder or a training work directory.
+
+    average, clips (or segments), crops (1, 3 or 10) take the place of what the folder says; at most `max_views` views
+    go through the network at once.  Raises InputError for a folder without preprocessing, and for one whose weights
+    were partly re-initialised: its scores would mean nothing.
+    """
+    self.folder: ModelFolder = folders.load_folder(path)
+    if self.folder.reinitialized:
+      raise InputError(
+        f"{path}: {', '.join(self.folder.reinitialized)} hold first values, not learned ones, so that scores would "
+        "mean nothing: train the model first (config.init.folder)"
+      )
+    if self.folder.preprocessing is None:
+      raise InputError(f"{path} does not say how its videos are preprocessed: convert or train it again")
+    stored = Preprocessing.from_json(self.folder.preprocessing)
+    self.preprocessing = with_views(stored, clips=clips, crops=crops)
+    self.average = average or stored.average
+    self._step = make_predict_step(self.folder.model, self.preprocessing, average=average, max_views=max_views)
+
+  @property
+  def num_classes(self) -> int:
+    return int(self.folder.fields["num_classes"])
+
+  @property
+  def labels(self) -> tuple[str, ...]:
+    """A name for each class; "class 7" where the folder has none."""
+    return self.folder.labels or tuple(f"class {k}" for k in range(self.num_classes))
+
+  def score(
+    self,
+    records: Sequence[Record],
+    *,
+    batch_size: int = 8,
+    threads: int = 2,
+    progress: Callable[[int], None] | None = None,
+  ) -> Scores:
+    """Scores [N, K] in the order of the records ([N, V, K] where nothing is averaged)."""
+    batches = evaluation_batches(records, self.preprocessing, batch_size=batch_size, threads=threads)
+    return score_batches(self._step, self.folder.variables, batches, progress=progress)
+
+  def probabilities(self, scores: Scores) -> np.ndarray:
+    """What `score` gave, as numbers that sum to one over the classes."""
+    return probabilities(scores.scores, self.average)
+
+
+def with_views(preprocessing: Preprocessing, *, clips: int | None = None, crops: int | None = None) -> Preprocessing:
+  """The same preprocessing with another number of clips (segments of a 2-D network) or crops."""
+  changes = {}
+  if clips is not None:
+    if clips < 1:
+      raise InputError(f"clips is {clips}; wanted at least 1")
+    changes["num_clips"] = clips
+    if preprocessing.clip_len == 1:  # segments: one view holds all of them
+      changes["frames_per_view"] = clips
+  if crops is not None:
+    last = preprocessing.steps[-1] if preprocessing.steps else ""
+    if crops not in CROPS or last not in CROPS.values():
+      raise InputError(f"crops is {crops} behind the last step {last!r}; wanted 1, 3 or 10, and a crop to take it from")
+    settings = {name: value for name, value in preprocessing.to_json()["settings"].items() if name != last}
+    changes["steps"] = (*preprocessing.steps[:-1], CROPS[crops])
+    changes["settings"] = settings | {CROPS[crops]: preprocessing.to_json()["settings"][last]}
+  return dataclasses.replace(preprocessing, **changes)

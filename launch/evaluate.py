@@ -1,0 +1,128 @@
+"""Accuracy of a trained model over a list of videos."""
+
+import argparse
+import json
+import pathlib
+import sys
+import time
+
+import numpy as np
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.table import Table
+
+from jaction.errors import InputError
+from jaction.launch import cli
+from jaction.metrics.classification import confusion_matrix, mean_class_accuracy, top_k_accuracy
+from jaction.predict.predictor import Predictor
+from jaction.predict.scoring import AVERAGES, mean_loss
+from jaction.records import READERS, Record, read_records
+
+
+def main(argv: list[str]) -> None:
+  """Scores every video of a list and prints the metrics; with --output they are written too."""
+  parser = argparse.ArgumentParser("jaction evaluate", description=__doc__)
+  parser.add_argument("--model", required=True, help="a model folder, or the workdir of a training")
+  parser.add_argument("--list", required=True, help="the videos: `path label` lines, a CSV, a folder per class, ...")
+  parser.add_argument("--format", default="auto", choices=["auto", *READERS], help="of the list (default auto)")
+  parser.add_argument("--root", help="where paths in the list start (default: the list's folder)")
+  parser.add_argument("--groups", help="a second list of the same videos with coarser labels: accuracy over them too")
+  parser.add_argument("--average", choices=AVERAGES, help="how views become one score (default: as the model says)")
+  parser.add_argument("--clips", type=int, help="clips, or segments, of each video (default: as the model says)")
+  parser.add_argument("--crops", type=int, help="1, 3 or 10 crops of each clip (default: as the model says)")
+  parser.add_argument("--max-views", type=int, help="views that go through the network at once (default: all)")
+  parser.add_argument("--batch-size", type=int, default=8, help="videos at once (default 8)")
+  parser.add_argument("--threads", type=int, default=2, help="that decode (default 2)")
+  parser.add_argument("--output", help="a folder for scores.npz, metrics.json, confusion.png")
+  args = parser.parse_args(argv)
+
+  predictor = Predictor(args.model, average=args.average, clips=args.clips, crops=args.crops, max_views=args.max_views)
+  records = read_records(args.list, format=args.format, root=args.root, num_classes=predictor.num_classes)
+  if any(record.label is None for record in records):
+    raise InputError(f"{args.list} has videos with several labels or none; wanted one label each")
+  groups = _groups(records, args.groups, args.root, predictor.num_classes) if args.groups else None
+
+  console, began = Console(), time.perf_counter()
+  columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
+  with Progress(*columns, console=console, transient=True) as bar:
+    task = bar.add_task("videos", total=len(records))
+    scores = predictor.score(
+      records, batch_size=args.batch_size, threads=args.threads, progress=lambda n: bar.advance(task, n)
+    )
+  seconds = time.perf_counter() - began
+  metrics, table = _metrics(predictor, scores, groups)
+  _print(console, args, metrics, len(records), seconds)
+  if args.output:
+    output = pathlib.Path(args.output)
+    output.mkdir(parents=True, exist_ok=True)
+    ids = np.array([record.id for record in records])
+    np.savez(output / "scores.npz", ids=ids, scores=scores.scores, labels=scores.labels)
+    (output / "metrics.json").write_text(json.dumps(metrics | {"videos": len(records)}, indent=1) + "\n")
+    draw_confusion(table, predictor.labels, output / "confusion.png")
+    console.print(f"written: {output}/scores.npz, metrics.json, confusion.png", highlight=False, soft_wrap=True)
+
+
+def _metrics(predictor, scores, groups):
+  """{name: value}, and the confusion matrix [K, K] with the true class in rows."""
+  per_video = scores.scores.mean(axis=1) if scores.scores.ndim == 3 else scores.scores  # not averaged: plain mean
+  classes = per_video.shape[-1]
+  ks = (1, 5) if classes >= 5 else (1,)
+  tops = top_k_accuracy(per_video, scores.labels, ks)
+  metrics = {f"top{k}": float(value) for k, value in zip(ks, tops, strict=True)}
+  metrics["mean_class_accuracy"] = float(mean_class_accuracy(per_video, scores.labels))
+  kind = "score" if scores.scores.ndim == 3 else predictor.average
+  metrics["loss"] = mean_loss(per_video, scores.labels, kind)
+  guesses = per_video.argmax(axis=-1)
+  if groups is not None:
+    metrics["group_accuracy"] = float((groups[guesses] == groups[scores.labels]).mean())
+  return metrics, confusion_matrix(guesses, scores.labels, classes=range(classes))
+
+
+def _groups(records: list[Record], path: str, root: str | None, classes: int) -> np.ndarray:
+  """Class -> group, read off two lists of the same videos."""
+  coarse = {record.source: record.label for record in read_records(path, root=root)}
+  found: dict[int, int] = {}
+  for record in records:
+    if record.source not in coarse:
+      raise InputError(f"{path} has no group for {record.id}")
+    group = coarse[record.source]
+    if found.setdefault(record.label, group) != group:
+      raise InputError(
+        f"{path}: class {record.label} is in groups {found[record.label]} and {group}; wanted one group a class"
+      )
+  return np.array([found.get(k, -1 - k) for k in range(classes)])  # a class without videos is a group of its own
+
+
+def _print(console, args, metrics, videos, seconds):
+  console.print(f"{args.model} on {args.list}: {videos} videos in {seconds:.1f} s", highlight=False, soft_wrap=True)
+  table = Table("metric", "value")
+  for name, value in metrics.items():
+    table.add_row(name, f"{value:.4f}" if name == "loss" else f"{value:.2%}")
+  console.print(table)
+
+
+def draw_confusion(table: np.ndarray, labels: tuple[str, ...], path: pathlib.Path) -> None:
+  """Writes the confusion matrix [K, K] (rows: true class) as a PNG; numbers and names where they can be read."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second that only a picture is worth
+  from matplotlib.figure import Figure
+
+  size = min(max(5.0, 0.35 * len(labels) + 2), 20)
+  figure = Figure(figsize=(size, size), layout="constrained")
+  FigureCanvasAgg(figure)
+  axes = figure.subplots()
+  share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+  axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+  if len(labels) <= 50:
+    axes.set_xticks(range(len(labels)), labels, rotation=90)
+    axes.set_yticks(range(len(labels)), labels)
+  if len(labels) <= 20:
+    for (row, column), count in np.ndenumerate(table):
+      if count:
+        ink = "white" if share[row, column] > 0.5 else "black"
+        axes.text(column, row, str(count), ha="center", va="center", color=ink)
+  axes.set(xlabel="predicted", ylabel="true")
+  figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+  sys.exit(cli.run(main))
