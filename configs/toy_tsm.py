@@ -19,7 +19,7 @@ def get_config(form: str = ""):
   c = base()
   c.model.name, c.model.num_classes, c.model.fields = "tsm_tiny_1x1x8", 8, {"dropout": 0.1}
   c.batch_size = 16
-  c.duration = duration(epochs=16)
+  c.duration = duration(epochs=28)
   segments = {"num_clips": 8, "frames_per_view": 8, **GREY}
   c.preprocessing.train = preprocessing(
     **segments,

@@ -1,0 +1,58 @@
+"""The one console command: `jaction NAME ...` is `python -m launch.NAME ...` wherever jaction is installed."""
+
+import importlib
+import sys
+from typing import NamedTuple
+
+import jaction
+from jaction.errors import InputError, nearest
+from jaction.launch import cli
+
+
+class Command(NamedTuple):
+  """Where a command lives and what it is for."""
+
+  module: str
+  does: str
+
+
+COMMANDS = {
+  "demo": Command("jaction.launch.demo", "make the toy set, train two small networks on it, show what they learned"),
+  "data": Command("jaction.launch.data", "make the toy set"),
+  "train": Command("jaction.launch.train", "train, or resume, from a config"),
+  "evaluate": Command("jaction.launch.evaluate", "accuracy of a trained model over a list of videos"),
+  "predict": Command("jaction.launch.predict", "top classes of single videos, as a table, JSON, or drawn into them"),
+  "inspect": Command("jaction.launch.inspect", "layers, parameters, operations and memory of a model"),
+  "convert": Command("jaction.converters.convert", "PyTorch checkpoints into model folders, and back"),
+  "benchmark": Command("jaction.launch.benchmark", "time the networks, beside PyTorch's where torch is installed"),
+}
+
+
+def usage() -> str:
+  """The text of `jaction --help`."""
+  rows = "\n".join(f"  {name:<11}{command.does}" for name, command in COMMANDS.items())
+  more = "`jaction COMMAND --help` tells a command's flags, `jaction --version` the version."
+  return f"usage: jaction COMMAND ...\n\n{rows}\n\n{more}"
+
+
+def main(argv: list[str]) -> int | None:
+  """Runs the command that argv[0] names with the rest; its module is imported only then."""
+  name, *rest = argv or ["--help"]
+  if name in ("--help", "-h", "help"):
+    print(usage())
+    return 0
+  if name in ("--version", "-V"):
+    print(f"jaction {jaction.__version__}")
+    return 0
+  if name not in COMMANDS:
+    raise InputError(f"no command {name!r}; there are {', '.join(COMMANDS)}.{nearest(name, COMMANDS)}")
+  return importlib.import_module(COMMANDS[name].module).main(rest)
+
+
+def console() -> int:
+  """The installed `jaction`: exit status of the command in sys.argv."""
+  return cli.run(main)
+
+
+if __name__ == "__main__":
+  sys.exit(console())
