@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import tensorboardX
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -30,9 +29,7 @@ class Log:
     self._batch_size = batch_size
     self.rows = _keep_rows(folder / "metrics.jsonl", start)
     self._file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
-    self._events = (
-      tensorboardX.SummaryWriter(str(folder / "tb"), purge_step=start + 1) if settings["tensorboard"] else None
-    )
+    self._events = _open_events(folder / "tb", start) if settings["tensorboard"] else None
     self._console = Console(stderr=True)
     bar = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[said]}"))
     live = settings["progress"] and self._console.is_terminal
@@ -132,6 +129,12 @@ class Log:
     """Writes curves.png from all rows."""
     if self._settings["curves"] and self.rows:
       draw_curves(self.rows, self._folder / "curves.png")
+
+
+def _open_events(folder: pathlib.Path, start: int) -> Any:
+  import tensorboardX  # deferred: where torch is installed, it imports that
+
+  return tensorboardX.SummaryWriter(str(folder), purge_step=start + 1)
 
 
 def clock(seconds: float) -> str:
