@@ -87,7 +87,9 @@ def with_views(preprocessing: Preprocessing, *, clips: int | None = None, crops:
     last = preprocessing.steps[-1] if preprocessing.steps else ""
     if crops not in CROPS or last not in CROPS.values():
       raise InputError(f"crops is {crops} behind the last step {last!r}; wanted 1, 3 or 10, and a crop to take it from")
-    settings = {name: value for name, value in preprocessing.to_json()["settings"].items() if name != last}
-    changes["steps"] = (*preprocessing.steps[:-1], CROPS[crops])
-    changes["settings"] = settings | {CROPS[crops]: preprocessing.to_json()["settings"][last]}
+    settings = preprocessing.to_json()["settings"]
+    crop = settings.pop(last)
+    if crops == 3 and "resize" in settings:  # three crops cover the short side, as the reference's do
+      crop = crop | {"size": settings["resize"]["size"]}
+    changes["steps"], changes["settings"] = (*preprocessing.steps[:-1], CROPS[crops]), settings | {CROPS[crops]: crop}
   return dataclasses.replace(preprocessing, **changes)
