@@ -2,14 +2,16 @@
 
 import importlib.util
 import json
+import os
+import pathlib
 import sys
 
 import pytest
-from conftest import SHARED
 
 from jaction.models import VARIANTS
 
 pytestmark = pytest.mark.reference
+SHARED = pathlib.Path(os.environ.get("JACTION_SHARED", pathlib.Path(__file__).parent.parent.parent / "shared"))
 FOLDER = SHARED / "parity"
 MODELS = json.loads((FOLDER / "models.json").read_text()) if (FOLDER / "models.json").is_file() else {}
 KNOWN = {case: entry for case, entry in MODELS.items() if entry["model"] in VARIANTS}
@@ -35,7 +37,7 @@ def cases():
     yield pytest.param(case, marks=pytest.mark.slow if slow else ())
 
 
-@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("case", list(cases()))
 def test_the_reference_numbers_are_met(check, case):
   meta, arrays = check.load_case(FOLDER / f"{case}.npz")
   limit = max(
