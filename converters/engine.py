@@ -65,7 +65,8 @@ def names_of(paths: Iterable[str], rows: Sequence[Row]) -> dict[str, tuple[str, 
   out = {}
   for path in paths:
     hits = [(match, row) for pattern, row in compiled if (match := pattern.fullmatch(path))]
-    hits = [hit for hit in hits if not hit[0].groups()] or hits  # a row without numbers is the more exact one
+    fewest = min((len(match.groups()) for match, _ in hits), default=0)
+    hits = [hit for hit in hits if len(hit[0].groups()) == fewest]  # the row that spells out more is the more exact one
     if len(hits) != 1:
       raise KeyError(f"{path}: described by {len(hits)} rows of the table, want 1")
     ((match, row),) = hits

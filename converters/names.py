@@ -12,7 +12,7 @@ from jaction.converters.engine import IGNORED, names_of, to_flax, to_torch_names
 from jaction.converters.tables import layouts
 from jaction.errors import CheckpointError, InputError, nearest
 
-CLASSIFIERS = ("cls_head.fc_cls.weight",)
+CLASSIFIERS = ("cls_head.fc_cls.weight", "head.projection.weight", "blocks.5.proj.weight", "blocks.6.proj.weight")
 
 
 def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
@@ -37,13 +37,14 @@ def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
 
 
 def to_torch(
-  variables: Mapping[str, Any], model: nn.Module, *, layout: str = "mmaction2", strict_keys: bool = False
+  variables: Mapping[str, Any], model: nn.Module, *, layout: str | None = None, strict_keys: bool = False
 ) -> dict:
   """{name: numpy array}, named as `layout` names them: the inverse of from_torch, bit for bit.
 
   strict_keys adds the batch counters (zero) that strict loading in PyTorch asks for.
   """
   tables = layouts(model)
+  layout = next(iter(tables)) if layout is None else layout
   if layout not in tables:
     raise InputError(f"no layout {layout!r} for this model.{nearest(layout, tables)} It has: {', '.join(tables)}.")
   tree = {key: variables[key] for key in ("params", "batch_stats") if key in variables}

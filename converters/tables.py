@@ -1,5 +1,7 @@
 """PyTorch names of each family, in each toolbox's layout."""
 
+from collections.abc import Iterable
+
 from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
@@ -8,40 +10,132 @@ from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
 from jaction.models.slowfast import SlowFast
 
+# MMAction2, 0.x and 1.x
 STEM = (*conv("conv1.conv", "conv1/conv"), *norm("conv1.bn", "conv1/bn"))
 BLOCKS = (
+  *conv("layer{s}.{b}.conv{c}.conv", "res{s+1}/block{b}/conv{c}"),
   *norm("layer{s}.{b}.conv{c}.bn", "res{s+1}/block{b}/bn{c}"),
   *conv("layer{s}.{b}.downsample.conv", "res{s+1}/block{b}/proj"),
   *norm("layer{s}.{b}.downsample.bn", "res{s+1}/block{b}/bn_proj"),
 )
-RESNET = (*STEM, *conv("layer{s}.{b}.conv{c}.conv", "res{s+1}/block{b}/conv{c}"), *BLOCKS)
-TSM = (
-  *STEM,
-  *conv("layer{s}.{b}.conv1.conv.net", "res{s+1}/block{b}/conv1"),  # a shifted convolution is wrapped once more
-  *conv("layer{s}.{b}.conv2.conv", "res{s+1}/block{b}/conv2"),
-  *conv("layer{s}.{b}.conv3.conv", "res{s+1}/block{b}/conv3"),
-  *BLOCKS,
+NON_LOCAL = (
+  *conv("layer{s}.{b}.non_local_block.theta.conv", "res{s+1}/after{b}/theta"),
+  *conv("layer{s}.{b}.non_local_block.phi.0.conv", "res{s+1}/after{b}/phi"),
+  *conv("layer{s}.{b}.non_local_block.g.0.conv", "res{s+1}/after{b}/g"),
+  *conv("layer{s}.{b}.non_local_block.conv_out.conv", "res{s+1}/after{b}/out"),
+  *norm("layer{s}.{b}.non_local_block.conv_out.bn", "res{s+1}/after{b}/bn"),
 )
-
+RESNET = (*STEM, *BLOCKS, *NON_LOCAL)
 SLOWFAST = (
   *under("slow_path.", "slow/", RESNET),
   *under("fast_path.", "fast/", RESNET),
   *conv("slow_path.conv1_lateral.conv", "lateral_0"),
   *conv("slow_path.layer{s}_lateral.conv", "lateral_{s}"),
 )
+HEAD = dense("cls_head.fc_cls", "head/fc")
 
-HEAD = dense("fc_cls", "fc")
+
+def _respelt(rows: Iterable[Row], old: str, new: str, **numbers: int) -> tuple[Row, ...]:
+  """The rows that hold `old` in PyTorch once these numbers stand in their places, with `new` instead."""
+  out = []
+  for torch, flax, kind in rows:
+    for name, value in numbers.items():
+      torch, flax = torch.replace(f"{{{name}}}", str(value)), flax.replace(f"{{{name}}}", str(value))
+      flax = flax.replace(f"{{{name}+1}}", str(value + 1))
+    if old in torch:
+      out.append(Row(torch.replace(old, new), flax, kind))
+  return tuple(out)
+
+
+def _tsm(backbone: ResNet) -> tuple[Row, ...]:
+  """MMAction2 wraps what it changes: a shifted convolution, a temporally pooled stage, a block before a non-local one."""
+  shifted = [{"c": 1}] if backbone.every == 1 else [{"c": 1, "b": b} for b in range(0, 99, backbone.every)]
+  rows = (*(row for at in shifted for row in _respelt(BLOCKS, "conv1.conv.", "conv1.conv.net.", **at)), *RESNET)
+  if backbone.pool2 is not None:
+    rows = (*_respelt(rows, "layer2.", "layer2.net.", s=2), *rows)
+  for s, blocks in enumerate(backbone.after_blocks, start=1):
+    for b in blocks:
+      inside = [row for row in rows if "non_local" not in row.torch]
+      rows = (*_respelt(inside, f"layer{s}.{b}.", f"layer{s}.{b}.block.", s=s, b=b), *rows)
+  return rows
+
+
+# PySlowFast
+def _pyslowfast(pathway: int) -> tuple[Row, ...]:
+  stem, block, other = (
+    f"s1.pathway{pathway}_stem",
+    f"s{{s}}.pathway{pathway}_res{{b}}",
+    f"s{{s}}.pathway{pathway}_nonlocal{{b}}",
+  )
+  rows = [*conv(f"{stem}.conv", "conv1/conv"), *norm(f"{stem}.bn", "conv1/bn")]
+  for number, letter in enumerate("abc", start=1):
+    rows += conv(f"{block}.branch2.{letter}", f"res{{s}}/block{{b}}/conv{number}")
+    rows += norm(f"{block}.branch2.{letter}_bn", f"res{{s}}/block{{b}}/bn{number}")
+  rows += conv(f"{block}.branch1", "res{s}/block{b}/proj") + norm(f"{block}.branch1_bn", "res{s}/block{b}/bn_proj")
+  for name in ("theta", "phi", "g", "out"):
+    rows += conv(f"{other}.conv_{name}", f"res{{s}}/after{{b}}/{name}")
+  return (*rows, *norm(f"{other}.bn", "res{s}/after{b}/bn"))
+
+
+PYSLOWFAST_HEAD = dense("head.projection", "head/fc")
+PYSLOWFAST = under("", "backbone/", _pyslowfast(0))
+PYSLOWFAST_PAIR = (
+  *under("", "backbone/slow/", _pyslowfast(0)),
+  *under("", "backbone/fast/", _pyslowfast(1)),
+  *conv("s{s}_fuse.conv_f2s", "backbone/lateral_{s-1}"),
+  *norm("s{s}_fuse.bn", "backbone/lateral_bn_{s-1}"),
+)
+
+
+# PyTorchVideo
+def _pytorchvideo(inner: str = "", *, pool2: bool = False) -> tuple[Row, ...]:
+  """`inner` stands between a block and its pathway; where there is a pool2 it is a block, and later ones move up."""
+  rows = [*conv(f"blocks.0{inner}.conv", "conv1/conv"), *norm(f"blocks.0{inner}.norm", "conv1/bn")]
+  stages = [("{s}", "res{s+1}")] if not pool2 else [("1", "res2"), ("{s}", "res{s}")]
+  for number, stage in stages:
+    block = f"blocks.{number}{inner}.res_blocks.{{b}}"
+    for c, letter in enumerate("abc", start=1):
+      rows += conv(f"{block}.branch2.conv_{letter}", f"{stage}/block{{b}}/conv{c}")
+      rows += norm(f"{block}.branch2.norm_{letter}", f"{stage}/block{{b}}/bn{c}")
+    rows += conv(f"{block}.branch1_conv", f"{stage}/block{{b}}/proj")
+    rows += norm(f"{block}.branch1_norm", f"{stage}/block{{b}}/bn_proj")
+  return tuple(rows)
+
+
+PYTORCHVIDEO_PAIR = (
+  *under("", "backbone/slow/", _pytorchvideo(".multipathway_blocks.0")),
+  *under("", "backbone/fast/", _pytorchvideo(".multipathway_blocks.1")),
+  *conv("blocks.{s}.multipathway_fusion.conv_fast_to_slow", "backbone/lateral_{s}"),
+  *norm("blocks.{s}.multipathway_fusion.norm", "backbone/lateral_bn_{s}"),
+  *dense("blocks.6.proj", "head/fc"),
+)
+
+
+def _resnet_layouts(backbone: ResNet) -> dict[str, tuple[Row, ...]]:
+  rows = RESNET if backbone.before is identity else _tsm(backbone)
+  tables = {"mmaction2": (*under("backbone.", "backbone/", rows), *HEAD)}
+  if backbone.stem_temporal is not None:  # the others' networks have 3-D kernels throughout
+    tables["pyslowfast"] = (*PYSLOWFAST, *PYSLOWFAST_HEAD)
+    if backbone.after is None:
+      pool2 = backbone.pool2 is not None
+      head = dense(f"blocks.{5 + pool2}.proj", "head/fc")
+      tables["pytorchvideo"] = (*under("", "backbone/", _pytorchvideo(pool2=pool2)), *head)
+  return tables
+
+
+def _slowfast_layouts(backbone: SlowFast) -> dict[str, tuple[Row, ...]]:
+  if backbone.facebook:
+    return {"pyslowfast": (*PYSLOWFAST_PAIR, *PYSLOWFAST_HEAD), "pytorchvideo": PYTORCHVIDEO_PAIR}
+  return {"mmaction2": (*under("backbone.", "backbone/", SLOWFAST), *HEAD)}
+
+
+LAYOUTS = {ResNet: _resnet_layouts, SlowFast: _slowfast_layouts}  # backbone -> {layout: rows}
 
 
 def layouts(model: nn.Module) -> dict[str, tuple[Row, ...]]:
-  """layout -> rows, for every toolbox that has `model`; the first is MMAction2's."""
+  """layout -> rows, for every toolbox that has `model`; the first is the one taken where none is asked for."""
   if not isinstance(model, Recognizer):
     raise InputError(f"no table of names for a {type(model).__name__}; want a model made by jaction.create_model")
-  backbone = model.backbone
-  if isinstance(backbone, SlowFast):
-    rows = SLOWFAST
-  elif isinstance(backbone, ResNet):
-    rows = RESNET if backbone.before is identity else TSM
-  else:
-    raise InputError(f"no table of names for a backbone of type {type(backbone).__name__}")
-  return {"mmaction2": (*under("backbone.", "backbone/", rows), *under("cls_head.", "head/", HEAD))}
+  if type(model.backbone) not in LAYOUTS:
+    raise InputError(f"no table of names for a backbone of type {type(model.backbone).__name__}")
+  return LAYOUTS[type(model.backbone)](model.backbone)

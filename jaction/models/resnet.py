@@ -82,12 +82,17 @@ class Stem(nn.Module):
   width: int
   temporal: int | None = None
   norm: Any = BatchNorm
+  stride_t: int = 1  # of the convolution, in time
+  pool_stride_t: int = 1
+  pool_padding: bool = True
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
-    x = Conv(self.width, _kernel(self.temporal, 7), _strides(self.temporal, 2), name="conv")(x)
+    strides = _strides(self.temporal, 2) if self.stride_t == 1 else (self.stride_t, 2, 2)
+    x = Conv(self.width, _kernel(self.temporal, 7), strides, name="conv")(x)
     x = nn.relu(self.norm(name="bn")(x, train=train))
-    return max_pool(x, (3, 3), (2, 2), same((3, 3)))
+    padding = same((1, 3, 3)) if self.pool_padding else ((0, 0),) * 3
+    return max_pool(x, (1, 3, 3), (self.pool_stride_t, 2, 2), padding)
 
 
 class PatchStem(nn.Module):
@@ -114,8 +119,11 @@ class Stage(nn.Module):
   blocks: int
   width: int
   stride: int
-  temporal: tuple[int, int] | None = None
+  temporal: Any = None  # of every block, or a tuple of them that the blocks take in turn
   before: Callable[[Array], Array] = identity
+  every: int = 1  # `before` is in every first of so many blocks
+  after: Any = None  # a module behind some blocks: (norm=, name=) -> (x, train=) -> x
+  after_blocks: tuple[int, ...] = ()
   zero_init: bool = False
   norm: Any = BatchNorm
 
@@ -123,8 +131,13 @@ class Stage(nn.Module):
   def __call__(self, x: Array, *, train: bool) -> Array:
     for i in range(self.blocks):
       stride = self.stride if i == 0 else 1
-      block = self.block(self.width, stride, self.temporal, self.before, self.zero_init, self.norm, name=f"block{i}")
+      nested = self.temporal is not None and isinstance(self.temporal[0], tuple)
+      temporal = self.temporal[i % len(self.temporal)] if nested else self.temporal
+      before = self.before if i % self.every == 0 else identity
+      block = self.block(self.width, stride, temporal, before, self.zero_init, self.norm, name=f"block{i}")
       x = block(x, train=train)
+      if i in self.after_blocks:
+        x = self.after(norm=self.norm, name=f"after{i}")(x, train=train)
     return x
 
 
@@ -146,8 +159,12 @@ class ResNet(nn.Module):
   width: int = 64
   stem: Any = Stem
   stem_temporal: int | None = None
-  temporal: Sequence[tuple[int, int] | None] = (None, None, None, None)  # of res2 ... res5; see Bottleneck
-  before: Callable[[Array], Array] = identity  # what the first convolution of each block sees
+  temporal: Sequence[Any] = (None, None, None, None)  # of res2 ... res5; see Stage
+  pool2: tuple[int, int, int] | None = None  # a maximum over time between res2 and res3: size, stride, padding
+  before: Callable[[Array], Array] = identity  # what the first convolution of a block sees
+  every: int = 1
+  after: Any = None  # see Stage
+  after_blocks: Sequence[tuple[int, ...]] = ((), (), (), ())
   zero_init: bool = False
   norm: Any = BatchNorm
 
@@ -155,8 +172,19 @@ class ResNet(nn.Module):
     block, counts = DEPTHS[self.depth]
     self.conv1 = self.stem(self.width, self.stem_temporal, self.norm)
     for i, count in enumerate(counts):
-      width, stride = self.width * 2**i, 1 if i == 0 else 2
-      stage = Stage(block, count, width, stride, self.temporal[i], self.before, self.zero_init, self.norm)
+      stage = Stage(
+        block,
+        count,
+        width=self.width * 2**i,
+        stride=1 if i == 0 else 2,
+        temporal=self.temporal[i],
+        before=self.before,
+        every=self.every,
+        after=self.after,
+        after_blocks=self.after_blocks[i],
+        zero_init=self.zero_init,
+        norm=self.norm,
+      )
       setattr(self, f"res{i + 2}", stage)
 
   def stages(self) -> list:
@@ -164,6 +192,9 @@ class ResNet(nn.Module):
     return [self.conv1, *(getattr(self, f"res{i + 2}") for i in range(len(DEPTHS[self.depth][1])))]
 
   def __call__(self, x: Array, *, train: bool) -> Array:
-    for stage in self.stages():
+    for i, stage in enumerate(self.stages()):
       x = stage(x, train=train)
+      if i == 1 and self.pool2 is not None:
+        size, stride, padding = self.pool2
+        x = max_pool(x, (size, 1, 1), (stride, 1, 1), ((padding, padding), (0, 0), (0, 0)))
     return x

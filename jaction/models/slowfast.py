@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import Array
 
-from jaction.models.layers import Conv
+from jaction.models.layers import BatchNorm, Conv
 from jaction.models.resnet import DEPTHS, ResNet, Stem
 
 # Temporal sizes of the first two convolutions of a bottleneck, res2 ... res5
@@ -15,9 +16,16 @@ SLOW = ((1, 1), (1, 1), (3, 1), (3, 1))
 FAST = ((3, 1), (3, 1), (3, 1), (3, 1))
 
 
-def slow_only(depth: int = 50, *, width: int = 64, stem: Any = Stem) -> nn.Module:
+def slow_only(
+  depth: int = 50,
+  *,
+  width: int = 64,
+  stem: Any = Stem,
+  after: Any = None,
+  after_blocks: Sequence[tuple[int, ...]] = ((), (), (), ()),
+) -> nn.Module:
   """The Slow pathway: no temporal kernel before res4, no temporal stride.  -> [B, T, H/32, W/32, 32 * width]."""
-  return ResNet(depth, width, stem, stem_temporal=1, temporal=SLOW, zero_init=True)
+  return ResNet(depth, width, stem, 1, SLOW, after=after, after_blocks=after_blocks, zero_init=True)
 
 
 class SlowFast(nn.Module):
@@ -32,6 +40,7 @@ class SlowFast(nn.Module):
   alpha: int = 4  # frame rate ratio, Fast : Slow
   beta: float = 1 / 8  # channel ratio, Fast : Slow
   lateral_kernel: int = 7  # temporal size of the time-strided lateral convolution
+  facebook: bool = False  # laterals with norm and ReLU, slow frames spread to the clip's ends: PySlowFast, PyTorchVideo
   stem: Any = Stem
 
   def setup(self):
@@ -43,9 +52,16 @@ class SlowFast(nn.Module):
     expansion = 1 if block.__name__ == "BasicBlock" else 4
     widths = [width, *(expansion * width * 2**i for i in range(len(counts) - 1))]  # of pool1, res2, res3, ...
     self.lateral = [Conv(2 * w, kernel, strides) for w in widths]  # plain: no bias, norm or ReLU (MMAction2)
+    self.lateral_bn = [BatchNorm() for _ in widths] if self.facebook else []
+
+  def _slow_frames(self, frames: int) -> slice | np.ndarray:
+    """Which frames of a clip the Slow pathway sees."""
+    if self.facebook:
+      return np.linspace(0, frames - 1, frames // self.alpha).astype(int)
+    return slice(None, None, self.alpha)
 
   def __call__(self, clip: Array | Sequence[Array], *, train: bool) -> tuple[Array, Array]:
-    slow, fast = (clip[:, :: self.alpha], clip) if not isinstance(clip, tuple | list) else clip
+    slow, fast = clip if isinstance(clip, tuple | list) else (clip[:, self._slow_frames(clip.shape[1])], clip)
     if fast.shape[1] != self.alpha * slow.shape[1]:
       raise ValueError(
         f"the Fast pathway must see {self.alpha} times as many frames as the Slow one (alpha); "
@@ -53,6 +69,9 @@ class SlowFast(nn.Module):
       )
     for i, (slow_stage, fast_stage) in enumerate(zip(self.slow.stages(), self.fast.stages(), strict=True)):
       if i > 0:
-        slow = jnp.concatenate([slow, self.lateral[i - 1](fast)], axis=-1)
+        lateral = self.lateral[i - 1](fast)
+        if self.facebook:
+          lateral = nn.relu(self.lateral_bn[i - 1](lateral, train=train))
+        slow = jnp.concatenate([slow, lateral], axis=-1)
       slow, fast = slow_stage(slow, train=train), fast_stage(fast, train=train)
     return slow, fast

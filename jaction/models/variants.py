@@ -11,14 +11,19 @@ from flax import linen as nn
 
 from jaction.errors import InputError, nearest
 from jaction.models.heads import FrameHead, PoolHead
+from jaction.models.i3d import POOL2, c2d_resnet, i3d_resnet
+from jaction.models.nonlocal_block import NonLocal
 from jaction.models.recognizer import Recognizer
-from jaction.models.resnet import PatchStem, ResNet
+from jaction.models.resnet import PatchStem, ResNet, Stem
 from jaction.models.slowfast import SlowFast, slow_only
 from jaction.models.tsm import tsm_resnet
 
 TSN = "arXiv:1608.00859"
 TSM = "arXiv:1811.08383"
 SLOWFAST = "arXiv:1812.03982"
+I3D = "arXiv:1711.07971"
+DENSE = ("clips", 10, 256, "three_crop")
+MEAN_FB, STD_FB = (114.75, 114.75, 114.75), (57.375, 57.375, 57.375)  # PySlowFast, PyTorchVideo
 
 
 class Variant(NamedTuple):
@@ -64,21 +69,31 @@ def _tsn(depth: int, segments: int, *, params: int, macs: int) -> Variant:
   return Variant(lambda: ResNet(depth), lambda k: PoolHead(k, 0.4), (segments, 1, 224), views, params, macs, TSN)
 
 
-def _tsm(depth: int, segments: int, *, params: int, macs: int) -> Variant:
+def _tsm(depth: int, segments: int, *, params: int, macs: int, **options: Any) -> Variant:
   views = ("segments", segments, 256, "center_crop")
-  return Variant(lambda: tsm_resnet(depth), FrameHead, (segments, 1, 224), views, params, macs, TSM)
+  backbone = functools.partial(tsm_resnet, depth, **options)
+  return Variant(backbone, FrameHead, (segments, 1, 224), views, params, macs, TSM)
 
 
-def _slowonly(depth: int, frames: int, stride: int, *, params: int, macs: int) -> Variant:
-  views = ("clips", 10, 256, "three_crop")
-  return Variant(lambda: slow_only(depth), PoolHead, (frames, stride, 224), views, params, macs, SLOWFAST)
+def _slowonly(depth: int, frames: int, stride: int, *, params: int, macs: int, **options: Any) -> Variant:
+  backbone = functools.partial(slow_only, depth, **options)
+  return Variant(backbone, PoolHead, (frames, stride, 224), DENSE, params, macs, SLOWFAST)
 
 
-def _slowfast(depth: int, alpha: int, lateral_kernel: int, *, params: int, macs: int) -> Variant:
+def _slowfast(
+  depths: tuple[int, int], alpha: int, lateral_kernel: int, *, params: int, macs: int, facebook: bool = False
+) -> Variant:
   """Named by what its Slow pathway sees; the clip holds what the Fast one does."""
-  views = ("clips", 10, 256, "three_crop")
-  backbone = functools.partial(SlowFast, (depth, depth), alpha=alpha, lateral_kernel=lateral_kernel)
-  return Variant(backbone, PoolHead, (32, 2, 224), views, params, macs, SLOWFAST)
+  backbone = functools.partial(SlowFast, depths, alpha=alpha, lateral_kernel=lateral_kernel, facebook=facebook)
+  head = functools.partial(PoolHead, fast_first=not facebook)
+  return Variant(backbone, head, (32, 2, 224), DENSE, params, macs, SLOWFAST, *((MEAN_FB, STD_FB) if facebook else ()))
+
+
+def _i3d(
+  backbone: Callable[[], nn.Module], frames: int, stride: int, *, params: int, macs: int, facebook: bool = False
+) -> Variant:
+  norm = (MEAN_FB, STD_FB) if facebook else ()
+  return Variant(backbone, PoolHead, (frames, stride, 224), DENSE, params, macs, I3D, *norm)
 
 
 def _tiny(backbone: Callable[[], nn.Module], head: Any, frames: int, stride: int, *, params: int, macs: int) -> Variant:
@@ -87,6 +102,14 @@ def _tiny(backbone: Callable[[], nn.Module], head: Any, frames: int, stride: int
   grey, spread = (127.5,) * 3, (63.75,) * 3
   return Variant(backbone, head, (frames, stride or 1, 64), views, params, macs, "", grey, spread)
 
+
+def _attending(mode: str) -> dict[str, Any]:
+  """Non-local blocks behind the first of every two blocks of res3 and res4."""
+  return {"after": functools.partial(NonLocal, mode), "after_blocks": ((), (0, 2), (0, 2, 4), ())}
+
+
+_SCALED = {"after": functools.partial(NonLocal, scale=True), "after_blocks": ((), (0, 2), (0, 2, 4), ())}
+_NL_FB = functools.partial(NonLocal, scale=True, pool_first=True, out_bias=True)
 
 VARIANTS: Mapping[str, Variant] = {
   # depth, segments
@@ -98,13 +121,63 @@ VARIANTS: Mapping[str, Variant] = {
   "tsm_r18_1x1x8": _tsm(18, 8, params=11_381_712, macs=14_510_129_152),
   "tsm_r50_1x1x8": _tsm(50, 8, params=24_327_632, macs=32_703_643_648),
   "tsm_r50_1x1x16": _tsm(50, 16, params=24_327_632, macs=65_407_287_296),
+  "tsm_r101_1x1x8": _tsm(101, 8, params=43_319_760, macs=62_401_413_120),
+  "tsm_temporal_pool_r50_1x1x8": _tsm(50, 8, params=24_327_632, macs=19_495_649_280, temporal_pool=True),
+  "tsm_nl_gaussian_r50_1x1x8": _tsm(50, 8, params=28_007_888, macs=58_862_600_192, **_attending("gaussian")),
+  "tsm_nl_embedded_gaussian_r50_1x1x8": _tsm(
+    50, 8, params=31_682_000, macs=61_104_062_464, **_attending("embedded_gaussian")
+  ),
+  "tsm_nl_dot_product_r50_1x1x8": _tsm(50, 8, params=31_682_000, macs=61_104_062_464, **_attending("dot_product")),
   # depth, frames, stride
   "slowonly_r50_4x16x1": _slowonly(50, 4, 16, params=32_454_096, macs=20_870_823_936),
   "slowonly_r50_8x8x1": _slowonly(50, 8, 8, params=32_454_096, macs=41_740_828_672),
+  "slowonly_r50_8x8x1_fb": _slowonly(50, 8, 8, params=32_454_096, macs=41_740_828_672),
+  "slowonly_r101_4x16x1": _slowonly(101, 4, 16, params=60_359_120, macs=42_707_419_136),
   "slowonly_r101_8x8x1": _slowonly(101, 8, 8, params=60_359_120, macs=85_414_019_072),
-  # depth, alpha, temporal size of the lateral convolutions
-  "slowfast_r50_4x16x1": _slowfast(50, 8, 5, params=34_479_288, macs=27_638_665_216),
-  "slowfast_r50_8x8x1": _slowfast(50, 4, 7, params=34_565_560, macs=50_308_583_424),
+  "slowonly_nl_embedded_gaussian_r50_4x16x1": _slowonly(50, 4, 16, params=39_808_464, macs=32_081_346_560, **_SCALED),
+  "slowonly_nl_embedded_gaussian_r50_8x8x1": _slowonly(50, 8, 8, params=39_808_464, macs=70_141_247_488, **_SCALED),
+  # depths of the pathways, alpha, temporal size of the lateral convolutions
+  "slowfast_r50_4x16x1": _slowfast((50, 50), 8, 5, params=34_479_288, macs=27_638_665_216),
+  "slowfast_r50_8x8x1": _slowfast((50, 50), 4, 7, params=34_565_560, macs=50_308_583_424),
+  "slowfast_r101_8x8x1": _slowfast((101, 101), 4, 7, params=62_912_312, macs=96_711_348_224),
+  "slowfast_r101_r50_4x16x1": _slowfast((101, 50), 8, 5, params=62_384_312, macs=49_475_260_416),
+  "slowfast_r152_r50_4x16x1": _slowfast((152, 50), 8, 5, params=84_843_704, macs=69_667_688_448),
+  "slowfast_r50_4x16x1_fb": _slowfast((50, 50), 8, 5, params=34_480_216, macs=27_638_665_216, facebook=True),
+  "slowfast_r50_8x8x1_fb": _slowfast((50, 50), 4, 7, params=34_566_488, macs=50_308_583_424, facebook=True),
+  "slowfast_r101_8x8x1_fb": _slowfast((101, 101), 4, 5, params=62_826_968, macs=96_396_644_352, facebook=True),
+  # backbone, frames, stride
+  "i3d_r50_32x2x1": _i3d(i3d_resnet, 32, 2, params=28_043_472, macs=33_128_218_624),
+  "i3d_r50_dense_32x2x1": _i3d(i3d_resnet, 32, 2, params=28_043_472, macs=33_128_218_624),
+  "i3d_nl_gaussian_r50_32x2x1": _i3d(
+    lambda: i3d_resnet(after=functools.partial(NonLocal, "gaussian")), 32, 2, params=31_723_728, macs=41_723_166_720
+  ),
+  "i3d_nl_embedded_gaussian_r50_32x2x1": _i3d(
+    lambda: i3d_resnet(after=NonLocal), 32, 2, params=35_397_840, macs=44_338_741_248
+  ),
+  "i3d_nl_dot_product_r50_32x2x1": _i3d(
+    lambda: i3d_resnet(after=functools.partial(NonLocal, "dot_product")), 32, 2, params=35_397_840, macs=44_338_741_248
+  ),
+  "i3d_r50_8x8x1_fb": _i3d(
+    lambda: i3d_resnet(stride_t=1, pool_stride_t=1), 8, 8, params=28_043_472, macs=28_407_660_544, facebook=True
+  ),
+  "i3d_nl_r50_8x8x1_fb": _i3d(
+    lambda: i3d_resnet(stride_t=1, pool_stride_t=1, after=_NL_FB),
+    8,
+    8,
+    params=35_401_936,
+    macs=36_535_369_728,
+    facebook=True,
+  ),
+  "c2d_r50_8x8x1": _i3d(c2d_resnet, 8, 8, params=24_327_632, macs=19_289_505_792),
+  "c2d_r50_nopool_8x8x1": _i3d(lambda: c2d_resnet(pool2=False), 8, 8, params=24_327_632, macs=32_479_674_368),
+  "c2d_r50_8x8x1_fb": _i3d(
+    lambda: ResNet(50, 64, Stem, 1, ((1, 1),) * 4, pool2=POOL2),
+    8,
+    8,
+    params=24_327_632,
+    macs=19_493_191_680,
+    facebook=True,
+  ),
   # backbone, head, frames, stride
   "tsn_tiny_1x1x8": _tiny(
     lambda: ResNet(8, 16, PatchStem), lambda k: PoolHead(k, 0.1), 8, 0, params=109_872, macs=38_298_624

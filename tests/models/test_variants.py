@@ -70,7 +70,7 @@ def test_fields_reach_the_part_that_has_them():
 
 
 def test_list_models_takes_a_pattern():
-  assert jaction.list_models("slowfast_r*") == ["slowfast_r50_4x16x1", "slowfast_r50_8x8x1"]
+  assert jaction.list_models("slowfast_r50_*1") == ["slowfast_r50_4x16x1", "slowfast_r50_8x8x1"]
   assert set(jaction.list_models()) == set(VARIANTS)
 
 
