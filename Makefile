@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
   $$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 STAMP := .venv/installed
-LINTED := jaction configs launch converters benchmarks tests
+LINTED := jaction configs launch converters tests
 
 .PHONY: demo demo-short test lint format types wheel clean
 

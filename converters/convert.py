@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
   parser.add_argument("--num-classes", type=int, help="another count than the checkpoint's: the last layer starts anew")
   parser.add_argument("--labels", metavar="FILE", help="the names of the classes, one a line")
   parser.add_argument("--to-torch", action="store_true", help="write the folder's weights as a PyTorch state dict")
-  parser.add_argument("--layout", default="mmaction2", help="with --to-torch: whose names (%(default)s)")
+  parser.add_argument("--layout", help="with --to-torch: whose names (the model's own toolbox)")
   parser.add_argument("--overwrite", action="store_true", help="replace what is at --output")
   args = parser.parse_args(argv)
   output = Path(args.output)
@@ -96,7 +96,7 @@ def to_folder(
 
 
 def to_file(
-  folder: str | os.PathLike, output: str | os.PathLike, *, layout: str = "mmaction2", name: str | None = None
+  folder: str | os.PathLike, output: str | os.PathLike, *, layout: str | None = None, name: str | None = None
 ) -> None:
   """Writes the weights of a model folder as a state dict that `torch.load` reads and strict loading takes."""
   model = load_folder(folder)
@@ -104,13 +104,13 @@ def to_file(
     raise InputError(f"{folder} holds a {model.name}, not a {name}")
   state = to_torch(model.variables, model.model, layout=layout, strict_keys=True)
   output = Path(output)
-  output.parent.mkdir(parents=True, exist_ok=True)
   try:
+    output.parent.mkdir(parents=True, exist_ok=True)
     write_checkpoint(output, state)
   except OSError as error:
     raise CheckpointError(f"{output}: cannot be written: {error.strerror or error}") from error
   console = Console(highlight=False, soft_wrap=True)
-  console.print(f"{model.name}: {len(state)} tensors under {layout}'s names saved to {output}")
+  console.print(f"{model.name}: {len(state)} tensors saved to {output}")
   if model.reinitialized:
     console.print(f"{len(model.reinitialized)} of them were never trained: {', '.join(model.reinitialized)}")
 

@@ -48,7 +48,7 @@ def _respelt(rows: Iterable[Row], old: str, new: str, **numbers: int) -> tuple[R
 
 
 def _tsm(backbone: ResNet) -> tuple[Row, ...]:
-  """MMAction2 wraps what it changes: a shifted convolution, a temporally pooled stage, a block before a non-local one."""
+  """MMAction2 wraps what it changes: a shifted convolution, a temporally pooled stage, a block with a non-local one."""
   shifted = [{"c": 1}] if backbone.every == 1 else [{"c": 1, "b": b} for b in range(0, 99, backbone.every)]
   rows = (*(row for at in shifted for row in _respelt(BLOCKS, "conv1.conv.", "conv1.conv.net.", **at)), *RESNET)
   if backbone.pool2 is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-  """What came in (a flag, a file, an array) is not usable; the message says what came, what was wanted, and what to do."""
+  """What came in (a flag, a file, an array) is not usable; the message says what came, what was wanted, what to do."""
 
 
 class MediaError(InputError):

@@ -164,6 +164,8 @@ def main(argv: list[str]) -> None:
     if getattr(args, name) is not None and getattr(args, name) < 1:
       raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
 
+  if args.json and not args.json.absolute().parent.is_dir():
+    raise InputError(f"--json {args.json}: there is no such folder")
   rows = models(args) if args.what == "models" else convolutions(args)
   device = jax.devices()[0]
   where = {

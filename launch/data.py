@@ -26,6 +26,8 @@ def toy(argv: list[str]) -> None:
   parser.add_argument("--hard", action="store_true", help="clutter, noise and moving backgrounds")
   parser.add_argument("--processes", type=int, default=2, help="that work at it; the videos do not depend on it")
   args = parser.parse_args(argv)
+  if args.seed < 0:
+    raise InputError(f"--seed is {args.seed}; wanted 0 or more")
   began, console = time.perf_counter(), Console()
   with Progress(console=console, transient=True) as bar:
     task = bar.add_task("making videos", total=None)

@@ -38,10 +38,10 @@ def main(argv: list[str]) -> None:
 
   facts: dict[str, str] = {}
   if args.model in VARIANTS or not pathlib.Path(args.model).exists():
-    name, fields = args.model, {"num_classes": args.num_classes or 400}
+    name, fields = args.model, {"num_classes": 400 if args.num_classes is None else args.num_classes}
     variant(name)  # an unknown name is an error that names the nearest
   else:
-    if args.num_classes:
+    if args.num_classes is not None:
       raise InputError("--num-classes is for names; a folder knows its own")
     folder = folders.load_folder(args.model)
     name, fields = folder.name, folder.fields

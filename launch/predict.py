@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import pathlib
 import sys
 
@@ -48,13 +49,16 @@ def main(argv: list[str]) -> None:
   paths = find_videos(args.videos)
   if args.draw and len(paths) > 1 and pathlib.Path(args.draw).suffix == ".mp4":
     raise InputError(f"--draw {args.draw} is one file for {len(paths)} videos; wanted a folder")
+  drawings = _drawings(args.draw, paths) if args.draw else []
+  if args.json and args.json != "-" and not pathlib.Path(args.json).absolute().parent.is_dir():
+    raise InputError(f"--json {args.json}: there is no such folder")  # told before the work is done
   predictor = Predictor(args.model, clips=args.clips, crops=args.crops)
   records = [Record(id=str(path), source=str(path.resolve())) for path in paths]
   shares = predictor.probabilities(predictor.score(records, batch_size=1))
 
   console = Console(stderr=args.json == "-")
   found = []
-  for path, share in zip(paths, shares, strict=True):
+  for number, (path, share) in enumerate(zip(paths, shares, strict=True)):
     best = np.argsort(-share, kind="stable")[: args.top]
     lines = [(predictor.labels[k], float(share[k])) for k in best]
     found.append(
@@ -70,8 +74,7 @@ def main(argv: list[str]) -> None:
       table.add_row(label, f"{probability:.1%}", "█" * round(BAR * probability))
     console.print(table)
     if args.draw:
-      out = pathlib.Path(args.draw) if len(paths) == 1 and args.draw.endswith(".mp4") else _inside(args.draw, path)
-      console.print(f"drawn: {annotate(path, out, lines[:3])}", highlight=False, soft_wrap=True)
+      console.print(f"drawn: {annotate(path, drawings[number], lines[:3])}", highlight=False, soft_wrap=True)
   if args.json:
     text = json.dumps(found, indent=1) + "\n"
     if args.json == "-":
@@ -84,6 +87,8 @@ def find_videos(names: list[str]) -> list[pathlib.Path]:
   """The files that are named, and the videos in folders that are named, in their order."""
   found = []
   for name in names:
+    if not name:
+      raise InputError("a video's name is empty; wanted a file or a folder")
     path = pathlib.Path(name).expanduser()
     if path.is_dir():
       inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in ENDINGS)
@@ -97,8 +102,20 @@ def find_videos(names: list[str]) -> list[pathlib.Path]:
   return found
 
 
-def _inside(folder: str, path: pathlib.Path) -> pathlib.Path:
-  return pathlib.Path(folder) / f"{path.stem}.annotated.mp4"
+def _drawings(target: str, paths: list[pathlib.Path]) -> list[pathlib.Path]:
+  """Where each drawing goes; videos of one name in several folders keep the folders that tell them apart."""
+  out = pathlib.Path(target)
+  if len(paths) == 1 and out.suffix == ".mp4":
+    return [out]
+  if out.suffix and not out.is_dir():
+    raise InputError(f"--draw {target}: drawings are mp4 files; wanted a name ending in .mp4, or a folder")
+  names = [path.stem for path in paths]
+  if len(set(names)) < len(names):
+    shared = pathlib.Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    names = [str(path.resolve().relative_to(shared).with_suffix("")) for path in paths]
+    if len(set(names)) < len(names):  # a.mp4 beside a.avi
+      names = [str(path.resolve().relative_to(shared)) for path in paths]
+  return [out / f"{name}.annotated.mp4" for name in names]
 
 
 if __name__ == "__main__":

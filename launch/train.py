@@ -85,7 +85,7 @@ def parse_config(argv: list[str], values: flags.FlagValues | None = None) -> Con
   except flags.UnrecognizedFlagError as error:
     known = [f"--{name}" for name in values]
     raise InputError(f"the flag --{error.flagname} is not known.{nearest('--' + error.flagname, known)}") from error
-  except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+  except Exception as error:  # a config is code, which can fail in every way
     raise InputError(_flag_error(error, given, argv)) from error
   if rest:
     raise InputError(f"{' '.join(rest)} is not a flag: flags start with --, and a value follows its = without a blank")

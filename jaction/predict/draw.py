@@ -35,8 +35,8 @@ def annotate(
   """Write `source` with a translucent band of `lines` (label, probability 0..1; best first) to `out`, an mp4 file.
 
   The frames keep their times, a variable rate too; a frame folder runs at 25 a second.  Videos whose short side is
-  below `short_side` pixels are scaled up to it; sizes are made even.  H.264, yuv420p; the sound is left out.  `title` stands
-  above the lines.  `progress` is told (frames done, frames in all).  The file appears whole or not at all.
+  below `short_side` pixels are scaled up to it; sizes are made even.  H.264, yuv420p; the sound is left out.  `title`
+  stands above the lines.  `progress` is told (frames done, frames in all).  The file appears whole or not at all.
   """
   out = pathlib.Path(out)
   path = source.source if isinstance(source, Record) else os.fspath(source)
@@ -104,7 +104,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def render_band(width: int, height: int, lines: Sequence[tuple[str, float]], title: str | None = None) -> np.ndarray:
-  """The band alone, uint8 RGBA [height,width,4], clear elsewhere: a title above, rows of label, bar, percentage below."""
+  """The band, uint8 RGBA [height,width,4], clear elsewhere: a title above, rows of label, bar, percentage below."""
   image = Image.new("RGBA", (width, height), (0, 0, 0, 0))
   pen = ImageDraw.Draw(image)
   size = max(10, round(min(width, height) / 20))

@@ -114,7 +114,12 @@ def make_toy_set(
     raise InputError(f"videos is {videos}: wanted three counts (train, val, test), not negative, not all 0")
   if processes < 1:
     raise InputError(f"processes is {processes}: wanted 1 or more")
-  settings = {"version": VERSION, "seed": int(seed), "hard": bool(hard), "videos": dict(zip(SPLITS, counts, strict=True))}
+  settings = {
+    "version": VERSION,
+    "seed": int(seed),
+    "hard": bool(hard),
+    "videos": dict(zip(SPLITS, counts, strict=True)),
+  }
   items = _items(folder, counts)
   complete = _check_folder(folder, settings)
   todo = [item for item in items if not _is_made(item)]
@@ -149,7 +154,9 @@ def _check_folder(folder: Path, settings: dict) -> bool:
     raise InputError(f"{folder} is not empty and holds no toy set; choose an empty or a new folder") from None
   except (ValueError, KeyError, AttributeError):
     raise InputError(f"{folder}/toy.json is damaged; remove the folder or choose another") from None
-  different = [f"{key} {found.get(key)} there, {value} asked for" for key, value in settings.items() if found.get(key) != value]
+  different = [
+    f"{key} {found.get(key)} there, {value} asked for" for key, value in settings.items() if found.get(key) != value
+  ]
   if different:
     raise InputError(f"{folder} holds another toy set ({'; '.join(different)}); choose another folder or remove it")
   return complete

@@ -259,7 +259,7 @@ def _draw_actor(rng: np.random.Generator, pair: int, height: int, width: int):
 
 
 def _draw_distractor(rng: np.random.Generator, height: int, width: int):
-  """Clutter for the hard form: a small dull shape of any kind that crosses the picture in any direction, without end."""
+  """Clutter for the hard form: a small dull shape of any kind that crosses the picture somehow, without end."""
   short, shape = min(height, width), int(rng.integers(PAIRS))
   skin, radius = _draw_skin(rng, shape, rng.random(), dull=0.35), rng.uniform(0.06, 0.13) * short
   start, heading = rng.random(2), rng.uniform(0, 2 * np.pi)

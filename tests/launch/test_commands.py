@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -141,6 +143,35 @@ def test_a_mistake_is_exit_status_two_without_a_traceback(tmp_path):
     env={**os.environ, "JAX_PLATFORMS": "cpu"},
   )
   assert run.returncode == 2 and run.stderr.startswith("error: ") and "Traceback" not in run.stderr
+
+
+def test_what_the_system_refuses_is_one_message_and_is_told_before_the_work(tmp_path, model, toy, capsys):
+  (tmp_path / "file").write_text("")
+  video = f"{toy}/videos/test/test_00000.mp4"
+  evaluated = ["--model", f"{model}", "--list", f"{toy}/test.txt", "--output", f"{tmp_path}/file"]
+  assert cli.run(evaluate.main, evaluated) == 2
+  assert f"{tmp_path}/file" in capsys.readouterr().err
+  assert cli.run(predict.main, [video, "--model", f"{model}", "--json", f"{tmp_path}/gone/x.json"]) == 2
+  assert "no such folder" in capsys.readouterr().err
+  assert cli.run(predict.main, [video, "--model", f"{model}", "--draw", f"{tmp_path}/x.avi"]) == 2
+  assert ".mp4" in capsys.readouterr().err
+
+
+def test_drawings_of_videos_of_one_name_do_not_replace_each_other(tmp_path, model, toy):
+  source = f"{toy}/videos/test/test_00000.mp4"
+  for folder in ("a", "b"):
+    (tmp_path / "in" / folder).mkdir(parents=True)
+    shutil.copy(source, tmp_path / "in" / folder / "x.mp4")
+  predict.main([f"{tmp_path}/in", "--model", f"{model}", "--draw", f"{tmp_path}/out"])
+  drawn = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.mp4"))
+  assert drawn == ["a/x.annotated.mp4", "b/x.annotated.mp4"]
+
+
+def test_a_checkout_that_is_not_installed_says_what_to_do():
+  root = pathlib.Path(__file__).parent.parent.parent
+  for module in ("launch.train", "launch.demo", "converters.convert"):
+    run = subprocess.run([sys.executable, "-S", "-m", module], cwd=root, capture_output=True, text=True, timeout=60)
+    assert run.returncode != 0 and "not installed" in run.stderr and "pip install -e ." in run.stderr
 
 
 def test_ctrl_c_is_not_a_traceback(capsys):
