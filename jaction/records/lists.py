@@ -13,13 +13,13 @@ Text lists have one video a line, fields divided by blanks, as MMAction2 writes 
 The numbers are read from the end of the line and the path is what stands before them, so it may hold blanks. Where
 the count of labels varies, a path that ends in a blank and a number ("take 2") cannot be told from its labels and must
 stand in double quotes; any path may. `csv` has the columns path and label (with that header, in any order, or without
-one), `folder` is a folder of videos per class, classes numbered in sorted order.
+one), `folder` is a folder of videos per class, numbered as `classes` says, or in sorted order.
 """
 
 import csv
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from jaction.errors import InputError, nearest
 from jaction.records.record import Record
@@ -37,6 +37,7 @@ def read_records(
   root: str | os.PathLike | None = None,
   template: str = TEMPLATE,
   num_classes: int | None = None,
+  classes: Sequence[str] | None = None,
   check: bool = True,
 ) -> list[Record]:
   """Reads an annotation file, or a folder of classes.
@@ -49,10 +50,13 @@ def read_records(
     root: what relative paths are relative to; the list's own folder by default.
     template: names of the images in a frame folder; image i is `template.format(i)`.
     num_classes: labels must be below it; None: not checked.
+    classes: the classes' names in label order, by which the folders of `folder` are numbered; not every class needs a
+      folder. None: the folders themselves, sorted. Lists, which hold numbers, do not look at it.
     check: whether each video file or frame folder must exist now (one stat a line); False leaves it to decoding.
 
   Returns at least one Record, in the order of the file. Raises InputError, which says "path:line", for a missing file,
-  a line with too few fields, a label that is no number or outside the classes, an empty list.
+  a line with too few fields, a label that is no number or outside the classes, a class folder that `classes` does not
+  name, an empty list.
   """
   path = os.fspath(path)
   if format != "auto" and format not in READERS:
@@ -66,7 +70,7 @@ def read_records(
   format = _guess(path, base) if format == "auto" else format
   if (format == "folder") != os.path.isdir(path):
     raise InputError(f"{path}: format {format!r} wants a {'folder' if format == 'folder' else 'file'}, this is not one")
-  rows = list(READERS[format](path, base, template))
+  rows = list(_folder(path, base, template, classes) if format == "folder" else READERS[format](path, base, template))
   if not rows:
     wanted = (
       f"no videos ({' '.join(sorted(VIDEO_SUFFIXES))}) in its class folders" if format == "folder" else "no lines"
@@ -95,9 +99,19 @@ def read_label_map(path: str | os.PathLike) -> tuple[str, ...]:
 
 
 def class_names(folder: str | os.PathLike) -> tuple[str, ...]:
-  """The classes of a folder-per-class set, in label order: its folders' names, sorted, hidden ones left out."""
+  """The classes of a folder-per-class set, in label order: the names, sorted, of its folders that hold a video.
+
+  Hidden folders are left out, and so are those without a video, such as the __MACOSX of an unpacked archive.
+  """
   with os.scandir(folder) as entries:
-    return tuple(sorted(e.name for e in entries if e.is_dir() and not e.name.startswith(".")))
+    names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+  return tuple(name for name in names if _videos(os.path.join(folder, name)))
+
+
+def _videos(folder: str) -> list[str]:
+  """The names of the videos in a folder, sorted, hidden ones left out."""
+  names = sorted(os.listdir(folder))
+  return [n for n in names if os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES and not n.startswith(".")]
 
 
 def write_video_list(path: str | os.PathLike, rows: Iterable[tuple[str, int]]) -> None:
@@ -208,12 +222,18 @@ def _csv(path: str, base: str, template: str) -> Iterator[Row]:
     yield where, Record(row[at], os.path.join(base, row[at]), label)
 
 
-def _folder(path: str, base: str, template: str) -> Iterator[Row]:
-  for label, name in enumerate(class_names(path)):
-    for file in sorted(os.listdir(os.path.join(path, name))):
-      if os.path.splitext(file)[1].lower() in VIDEO_SUFFIXES and not file.startswith("."):
-        source = os.path.join(os.path.abspath(path), name, file)
-        yield source, Record(f"{name}/{file}", source, label)
+def _folder(path: str, base: str, template: str, classes: Sequence[str] | None = None) -> Iterator[Row]:
+  found = class_names(path)
+  known = found if classes is None else tuple(classes)
+  for name in found:
+    if name not in known:
+      raise InputError(
+        f"{os.path.join(path, name)}: there is no class {name!r} among the {len(known)} known ones; wanted folders "
+        f"named as the classes are.{nearest(name, known) or ' They are: ' + ', '.join(known[:8])}"
+      )
+    for file in _videos(os.path.join(path, name)):
+      source = os.path.join(os.path.abspath(path), name, file)
+      yield source, Record(f"{name}/{file}", source, known.index(name))
 
 
 READERS: dict[str, Callable[[str, str, str], Iterator[Row]]] = {

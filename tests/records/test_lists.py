@@ -114,6 +114,23 @@ def test_a_folder_per_class_numbers_classes_in_sorted_order(listed, tmp_path):
   assert class_names(tmp_path / "set") == ("a x", "b")
 
 
+def test_named_classes_number_the_folders_whatever_folders_there_are(listed, tmp_path):
+  listed("", files=["set/run/a.mp4", "set/jump/b.mp4"])
+  labels = {r.id: r.label for r in read_records(tmp_path / "set", classes=("run", "walk", "jump"))}
+  assert labels == {"run/a.mp4": 0, "jump/b.mp4": 2}
+  with pytest.raises(InputError, match="no class 'jump' among the 2 known ones.*Near it: jumps"):
+    read_records(tmp_path / "set", classes=("run", "jumps"))
+  with pytest.raises(InputError, match="They are: left, right"):
+    read_records(tmp_path / "set", classes=("left", "right"))
+
+
+def test_a_folder_without_videos_is_no_class(listed, tmp_path):
+  files = ["set/__MACOSX/._a.mp4", "set/__MACOSX/x.txt", "set/b/a.mp4", "set/notes/read.me"]
+  listed("", files=files, folders=["set/empty"])
+  assert class_names(tmp_path / "set") == ("b",)
+  assert [(r.id, r.label) for r in read_records(tmp_path / "set", classes=("a", "b"))] == [("b/a.mp4", 1)]
+
+
 ERRORS = {  # text -> (format, what the message must hold)
   "a.mp4 0\ngone.mp4 1\n": ("auto", r"list.txt:2: there is no video file .*gone.mp4"),
   "a.mp4 0\n\na.mp4\n": ("auto", r"list.txt:3: 0 field\(s\) after the path 'a.mp4'"),
