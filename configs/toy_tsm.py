@@ -4,7 +4,8 @@ python -m launch.data toy DIR/toy
 python -m launch.train --config=configs/toy_tsm.py --workdir=DIR/tsm --config.data.root=DIR/toy
 
 Accuracy wanted: top-1 of 95 % or more on the test list, after some minutes on two cores; chance is 12.5 %, and 50 % is
-what the shape alone gives.  `--config=configs/toy_tsm.py:short` is a minute's run that shows that the loss falls.
+what the shape alone gives.  `--config=configs/toy_tsm.py:short` is a minute's run that shows that the loss falls;
+`toy_tsm.py:own` is for other videos: folders per class, and no table of the toy classes.
 """
 
 from jaction.configs.base import base, duration, preprocessing
@@ -41,6 +42,11 @@ def get_config(form: str = ""):
   if form == "short":
     c.duration, c.schedule.warmup, c.eval.every = duration(steps=80), duration(steps=10), duration(steps=40)
     c.checkpoint.every, c.log.every_steps = duration(steps=40), 10
+  elif form == "own":
+    c.model.num_classes, c.data.train, c.data.val, c.data.labels = 2, "train", "val", ""
+    c.preprocessing.train.steps = ("resize", "random_crop", "flip")
+    settings = {"resize": {"size": 72}, "random_crop": {"size": 64}, "flip": {"ratio": 0.5}}
+    c.preprocessing.train.settings = settings  # ratio 0 where left and right are classes
   elif form:
-    raise ValueError(f"toy configs have one other form, short; got {form!r}")
+    raise ValueError(f"toy configs have the forms short and own; got {form!r}")
   return c.lock()

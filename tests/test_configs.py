@@ -18,7 +18,7 @@ NAMES = names()
 TOYS = ["toy_tsm", "toy_tsn", "toy_tsm:short", "toy_tsn:short"]
 
 
-@pytest.mark.parametrize("name", [*NAMES, *TOYS[2:]])
+@pytest.mark.parametrize("name", [*NAMES, *TOYS[2:], "toy_tsm:own", "toy_tsn:own"])
 def test_a_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
   config = parse_config([f"--config={name}"])
   assert config.is_locked
@@ -102,6 +102,14 @@ def test_the_toy_configs_know_the_toy_classes(name):
   assert settings.reverse.labels == toy.REVERSE_LABELS
 
 
+@pytest.mark.parametrize("name", ["toy_tsm:own", "toy_tsn:own"])
+def test_the_form_for_own_videos_knows_nothing_of_the_toy_classes(name):
+  config = parse_config([f"--config={name}", "--config.preprocessing.train.settings.flip.ratio=0"])
+  assert config.data.labels == "" and config.preprocessing.train.steps == ("resize", "random_crop", "flip")
+  for kind in ("train", "test"):
+    assert not any("labels" in settings for settings in config.preprocessing[kind].settings.values())
+
+
 def test_a_flag_changes_a_key():
   changes = ["--config.schedule.lr=0.25", "--config.schedule.milestones=(3, 4)", "--config.log.curves=false"]
   config = parse_config(["--config", "toy_tsm", *changes])
@@ -123,7 +131,7 @@ def test_a_path_does_as_well_as_a_name(tmp_path):
     (["--config=toy_tsm", "--config.model.fields.dropot=1"], "no such key. Near it: model.fields.dropout"),
     (["--config=toy_tsm", "--config.batch_size=many"], "config.batch_size=many"),
     (["--config=toy_tsm", "--config.preprocessing.test.std=(1.0, 2.0)"], "wanted three numbers"),
-    (["--config=toy_tsm:long"], "one other form, short; got 'long'"),
+    (["--config=toy_tsm:long"], "the forms short and own; got 'long'"),
     (["--config=toy_tsm", "--workdri=x"], "--workdri is not known. Near it: --workdir"),
     (["--config=toy_tsm", "stray"], "stray is not a flag"),
     (["--config=toy_tsm"], "--workdir is missing"),
