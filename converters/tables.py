@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
+from jaction.converters.tables_temporal import TIN
 from jaction.errors import InputError
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
 from jaction.models.slowfast import SlowFast
+from jaction.models.tin import interlace
 
 # MMAction2, 0.x and 1.x
 STEM = (*conv("conv1.conv", "conv1/conv"), *norm("conv1.bn", "conv1/bn"))
@@ -111,8 +113,15 @@ PYTORCHVIDEO_PAIR = (
 )
 
 
+def _frame_rows(backbone: ResNet) -> tuple[Row, ...]:
+  """MMAction2's rows of a ResNet, by what its blocks see."""
+  if backbone.before is identity:
+    return RESNET
+  return TIN if backbone.before is interlace else _tsm(backbone)
+
+
 def _resnet_layouts(backbone: ResNet) -> dict[str, tuple[Row, ...]]:
-  rows = RESNET if backbone.before is identity else _tsm(backbone)
+  rows = _frame_rows(backbone)
   tables = {"mmaction2": (*under("backbone.", "backbone/", rows), *HEAD)}
   if backbone.stem_temporal is not None:  # the others' networks have 3-D kernels throughout
     tables["pyslowfast"] = (*PYSLOWFAST, *PYSLOWFAST_HEAD)

@@ -25,11 +25,16 @@ def same(kernel: Sequence[int]) -> tuple[tuple[int, int], ...]:
 def conv(
   x: Array, kernel: Array, *, strides: Sequence[int], padding: Padding, groups: int = 1, form: str = "auto"
 ) -> Array:
-  """x [..., T, H, W, C] with kernel [t, h, w, C / groups, O], or kernel [h, w, C / groups, O] on every frame.
+  """x [..., T, H, W, C] with kernel [t, h, w, C / groups, O], or kernel [h, w, C / groups, O] on every frame;
+  or x [B, T, C] with kernel [t, C / groups, O].
 
   `form` is "auto" (the fastest measured on the backend in use) or a key of FORMS.
   """
   rank = kernel.ndim - 2
+  if rank == 1:  # [B, T, C] with kernel [t, C / groups, O]: clips of one pixel
+    ones, none = (1, 1), ((0, 0), (0, 0))
+    wide = x[:, :, None, None], kernel[:, None, None]
+    return conv(*wide, strides=(*strides, *ones), padding=(*padding, *none), groups=groups, form=form)[:, :, 0, 0]
   if rank == 2:  # a temporal kernel of one
     kernel, strides, padding = kernel[None], (1, *strides), ((0, 0), *padding)
   if form == "auto":

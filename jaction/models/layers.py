@@ -73,7 +73,8 @@ def initialize(model: nn.Module, *inputs: Any, seed: int = 0) -> dict:
 
 
 class Conv(nn.Module):
-  """x [..., T, H, W, C] -> [..., T', H', W', features]; a kernel of two sizes sees each frame alone."""
+  """x [..., T, H, W, C] -> [..., T', H', W', features]; a kernel of two sizes sees each frame alone, one of one is for
+  x [B, T, C]."""
 
   features: int
   kernel: Sequence[int]
@@ -101,12 +102,16 @@ class Dense(nn.Module):
 
   features: int
   draw: Draw = Draw(std=0.01)
+  use_bias: bool = True
+  bias_draw: Draw = ZERO
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     kernel = _param(self, "kernel", self.draw, (x.shape[-1], self.features))
-    bias = _param(self, "bias", ZERO, (self.features,))
-    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+    y = x @ kernel.astype(x.dtype)
+    if self.use_bias:
+      y += _param(self, "bias", self.bias_draw, (self.features,)).astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+    return y
 
 
 class BatchNorm(nn.Module):

@@ -16,11 +16,13 @@ from jaction.models.nonlocal_block import NonLocal
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import PatchStem, ResNet, Stem
 from jaction.models.slowfast import SlowFast, slow_only
+from jaction.models.tin import tin_resnet
 from jaction.models.tsm import tsm_resnet
 
 TSN = "arXiv:1608.00859"
 TSM = "arXiv:1811.08383"
 SLOWFAST = "arXiv:1812.03982"
+TIN = "arXiv:2001.06499"
 I3D = "arXiv:1711.07971"
 DENSE = ("clips", 10, 256, "three_crop")
 MEAN_FB, STD_FB = (114.75, 114.75, 114.75), (57.375, 57.375, 57.375)  # PySlowFast, PyTorchVideo
@@ -94,6 +96,11 @@ def _i3d(
 ) -> Variant:
   norm = (MEAN_FB, STD_FB) if facebook else ()
   return Variant(backbone, PoolHead, (frames, stride, 224), DENSE, params, macs, I3D, *norm)
+
+
+def _frames(backbone: Callable[[], nn.Module], head: Any, crops: str, *, params: int, macs: int, paper: str) -> Variant:
+  """2-D networks on eight segments of the video."""
+  return Variant(backbone, head, (8, 1, 224), ("segments", 8, 256, crops), params, macs, paper)
 
 
 def _tiny(backbone: Callable[[], nn.Module], head: Any, frames: int, stride: int, *, params: int, macs: int) -> Variant:
@@ -178,6 +185,11 @@ VARIANTS: Mapping[str, Variant] = {
     macs=19_493_191_680,
     facebook=True,
   ),
+  # backbone, head, crops of the test
+  "tin_r50_1x1x8": _frames(
+    tin_resnet, lambda k: FrameHead(k, 0.8), "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN
+  ),
+  "tin_tsm_r50_1x1x8": _frames(tin_resnet, FrameHead, "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN),
   # backbone, head, frames, stride
   "tsn_tiny_1x1x8": _tiny(
     lambda: ResNet(8, 16, PatchStem), lambda k: PoolHead(k, 0.1), 8, 0, params=109_872, macs=38_298_624
