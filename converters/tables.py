@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
-from jaction.converters.tables_temporal import TIN
+from jaction.converters.tables_temporal import TIN, tanet_layouts
 from jaction.errors import InputError
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
 from jaction.models.slowfast import SlowFast
+from jaction.models.tanet import TANet
 from jaction.models.tin import interlace
 
 # MMAction2, 0.x and 1.x
@@ -138,7 +139,11 @@ def _slowfast_layouts(backbone: SlowFast) -> dict[str, tuple[Row, ...]]:
   return {"mmaction2": (*under("backbone.", "backbone/", SLOWFAST), *HEAD)}
 
 
-LAYOUTS = {ResNet: _resnet_layouts, SlowFast: _slowfast_layouts}  # backbone -> {layout: rows}
+LAYOUTS = {  # backbone -> {layout: rows}
+  ResNet: _resnet_layouts,
+  SlowFast: _slowfast_layouts,
+  TANet: tanet_layouts,
+}
 
 
 def layouts(model: nn.Module) -> dict[str, tuple[Row, ...]]:

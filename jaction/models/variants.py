@@ -16,6 +16,7 @@ from jaction.models.nonlocal_block import NonLocal
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import PatchStem, ResNet, Stem
 from jaction.models.slowfast import SlowFast, slow_only
+from jaction.models.tanet import TANet
 from jaction.models.tin import tin_resnet
 from jaction.models.tsm import tsm_resnet
 
@@ -190,6 +191,9 @@ VARIANTS: Mapping[str, Variant] = {
     tin_resnet, lambda k: FrameHead(k, 0.8), "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN
   ),
   "tin_tsm_r50_1x1x8": _frames(tin_resnet, FrameHead, "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN),
+  "tanet_r50_1x1x8": _frames(
+    TANet, FrameHead, "three_crop", params=25_590_320, macs=32_714_368_000, paper="arXiv:2005.06803"
+  ),
   # backbone, head, frames, stride
   "tsn_tiny_1x1x8": _tiny(
     lambda: ResNet(8, 16, PatchStem), lambda k: PoolHead(k, 0.1), 8, 0, params=109_872, macs=38_298_624
