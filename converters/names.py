@@ -57,7 +57,7 @@ def to_torch(
 
 def num_classes(state_dict: Mapping[str, np.ndarray]) -> int:
   """The class count of the checkpoint's last layer.  CheckpointError where no known classifier is in it."""
-  for name in ("cls_head.fc_cls.weight",):
+  for name in ("cls_head.consensus.fc_fusion_scales.0.3.weight", "cls_head.fc_cls.weight"):  # TRN's, the others'
     if name in state_dict:
       return int(np.shape(state_dict[name])[0])
   raise CheckpointError(

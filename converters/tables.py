@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
-from jaction.converters.tables_temporal import TIN, tanet_layouts
+from jaction.converters.tables_temporal import RELATIONS, TIN, tanet_layouts
 from jaction.errors import InputError
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
 from jaction.models.slowfast import SlowFast
 from jaction.models.tanet import TANet
 from jaction.models.tin import interlace
+from jaction.models.trn import RelationHead
 
 # MMAction2, 0.x and 1.x
 STEM = (*conv("conv1.conv", "conv1/conv"), *norm("conv1.bn", "conv1/bn"))
@@ -152,4 +153,7 @@ def layouts(model: nn.Module) -> dict[str, tuple[Row, ...]]:
     raise InputError(f"no table of names for a {type(model).__name__}; want a model made by jaction.create_model")
   if type(model.backbone) not in LAYOUTS:
     raise InputError(f"no table of names for a backbone of type {type(model.backbone).__name__}")
-  return LAYOUTS[type(model.backbone)](model.backbone)
+  tables = LAYOUTS[type(model.backbone)](model.backbone)
+  if isinstance(model.head, RelationHead):
+    return {"mmaction2": (*tables["mmaction2"], *RELATIONS)}
+  return tables

@@ -18,6 +18,7 @@ from jaction.models.resnet import PatchStem, ResNet, Stem
 from jaction.models.slowfast import SlowFast, slow_only
 from jaction.models.tanet import TANet
 from jaction.models.tin import tin_resnet
+from jaction.models.trn import RelationHead
 from jaction.models.tsm import tsm_resnet
 
 TSN = "arXiv:1608.00859"
@@ -193,6 +194,9 @@ VARIANTS: Mapping[str, Variant] = {
   "tin_tsm_r50_1x1x8": _frames(tin_resnet, FrameHead, "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN),
   "tanet_r50_1x1x8": _frames(
     TANet, FrameHead, "three_crop", params=25_590_320, macs=32_714_368_000, paper="arXiv:2005.06803"
+  ),
+  "trn_r50_1x1x8": _frames(
+    ResNet, RelationHead, "three_crop", params=27_047_728, macs=32_709_062_656, paper="arXiv:1711.08496"
   ),
   # backbone, head, frames, stride
   "tsn_tiny_1x1x8": _tiny(
