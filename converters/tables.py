@@ -5,13 +5,14 @@ from collections.abc import Iterable
 from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
-from jaction.converters.tables_temporal import RELATIONS, TIN, tanet_layouts
+from jaction.converters.tables_temporal import RELATIONS, TIN, tanet_layouts, tpn_layouts
 from jaction.errors import InputError
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
 from jaction.models.slowfast import SlowFast
 from jaction.models.tanet import TANet
 from jaction.models.tin import interlace
+from jaction.models.tpn import TPN
 from jaction.models.trn import RelationHead
 
 # MMAction2, 0.x and 1.x
@@ -143,6 +144,7 @@ def _slowfast_layouts(backbone: SlowFast) -> dict[str, tuple[Row, ...]]:
 LAYOUTS = {  # backbone -> {layout: rows}
   ResNet: _resnet_layouts,
   SlowFast: _slowfast_layouts,
+  TPN: lambda backbone: tpn_layouts(_frame_rows(backbone.trunk)),
   TANet: tanet_layouts,
 }
 

@@ -14,7 +14,8 @@ class Recognizer(nn.Module):
 
   Two pathways may also be given already sampled, as a pair (slow, fast).  With `return_features` the result is the
   pooled features [B, V, F] that the last layer would see.  The computation runs in `dtype`; parameters, batch
-  statistics and the result are float32.
+  statistics and the result are float32.  With `aux` the result is (scores, {name: scores of an auxiliary head}), from
+  networks that have such heads.
   """
 
   backbone: nn.Module
@@ -22,7 +23,14 @@ class Recognizer(nn.Module):
   clip: tuple[int, int, int] = (8, 224, 224)  # T, H, W that one view is meant to have
   dtype: Any = jnp.float32
 
-  def __call__(self, clips: Array | Sequence[Array], *, train: bool = False, return_features: bool = False) -> Array:
+  def __call__(
+    self,
+    clips: Array | Sequence[Array],
+    *,
+    train: bool = False,
+    return_features: bool = False,
+    aux: bool = False,
+  ) -> Array | tuple[Array, dict[str, Array]]:
     pair = isinstance(clips, tuple | list)
     for array in clips if pair else [clips]:
       if array.ndim != 6:
@@ -32,5 +40,8 @@ class Recognizer(nn.Module):
     b, v = (clips[0] if pair else clips).shape[:2]
     folded = jax.tree.map(lambda x: jnp.asarray(x, self.dtype).reshape(b * v, *x.shape[2:]), clips)
     features = self.backbone(folded, train=train)
-    out = self.head(features, train=train, return_features=return_features)
-    return out.astype(jnp.float32).reshape(b, v, -1)
+    extra = {"aux": True} if aux else {}
+    if aux and not hasattr(self.head, "aux_weight"):
+      raise ValueError(f"aux=True wants a network with auxiliary heads; a {type(self.head).__name__} has none")
+    out = self.head(features, train=train, return_features=return_features, **extra)
+    return jax.tree.map(lambda x: x.astype(jnp.float32).reshape(b, v, -1), out)

@@ -18,6 +18,7 @@ from jaction.models.resnet import PatchStem, ResNet, Stem
 from jaction.models.slowfast import SlowFast, slow_only
 from jaction.models.tanet import TANet
 from jaction.models.tin import tin_resnet
+from jaction.models.tpn import TPN, TPNHead
 from jaction.models.trn import RelationHead
 from jaction.models.tsm import tsm_resnet
 
@@ -25,6 +26,7 @@ TSN = "arXiv:1608.00859"
 TSM = "arXiv:1811.08383"
 SLOWFAST = "arXiv:1812.03982"
 TIN = "arXiv:2001.06499"
+TPN_PAPER = "arXiv:2004.03548"
 I3D = "arXiv:1711.07971"
 DENSE = ("clips", 10, 256, "three_crop")
 MEAN_FB, STD_FB = (114.75, 114.75, 114.75), (57.375, 57.375, 57.375)  # PySlowFast, PyTorchVideo
@@ -197,6 +199,12 @@ VARIANTS: Mapping[str, Variant] = {
   ),
   "trn_r50_1x1x8": _frames(
     ResNet, RelationHead, "three_crop", params=27_047_728, macs=32_709_062_656, paper="arXiv:1711.08496"
+  ),
+  "tpn_tsm_r50_1x1x8": _frames(
+    lambda: TPN(tsm_resnet()), TPNHead, "three_crop", params=83_371_872, macs=41_233_448_960, paper=TPN_PAPER
+  ),
+  "tpn_slowonly_r50_8x8x1": Variant(
+    lambda: TPN(slow_only()), TPNHead, (8, 8, 224), DENSE, params=91_498_336, macs=50_276_368_384, paper=TPN_PAPER
   ),
   # backbone, head, frames, stride
   "tsn_tiny_1x1x8": _tiny(
