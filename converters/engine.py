@@ -51,11 +51,25 @@ def under(torch: str, flax: str, rows: Iterable[Row]) -> tuple[Row, ...]:
   return tuple(out)
 
 
+def _flattened(*sizes: int):
+  """The weights of a layer that sees a map of C channels and these sizes, all flattened: C first <-> C last."""
+  last = 1 + len(sizes)
+
+  def to_flax(x):  # [O, C * sizes] -> [sizes * C, O]
+    return np.moveaxis(x.reshape(len(x), -1, *sizes), (0, 1), (last, last - 1)).reshape(-1, len(x))
+
+  def to_torch(x):
+    return np.moveaxis(x.reshape(*sizes, -1, x.shape[-1]), (last, last - 1), (0, 1)).reshape(x.shape[-1], -1)
+
+  return to_flax, to_torch
+
+
 # kind -> (PyTorch array -> Flax array, and back)
 KINDS = {
   "as-is": (lambda x: x, lambda x: x),
   "conv": (lambda x: np.moveaxis(x, (0, 1), (-1, -2)), lambda x: np.moveaxis(x, (-1, -2), (0, 1))),  # OI... <-> ...IO
   "dense": (np.transpose, np.transpose),
+  "dense-1x4x4": _flattened(1, 4, 4),  # C3D's fc6
 }
 
 

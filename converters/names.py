@@ -13,6 +13,7 @@ from jaction.converters.tables import layouts
 from jaction.errors import CheckpointError, InputError, nearest
 
 CLASSIFIERS = ("cls_head.fc_cls.weight", "head.projection.weight", "blocks.5.proj.weight", "blocks.6.proj.weight")
+STEMS = ("conv1/conv/kernel", "conv1a/kernel", "conv1/time/kernel")  # what sees the input, and so its channels
 
 
 def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
@@ -27,7 +28,8 @@ def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
   leaves = flatten_dict(shapes, sep="/")
   named = {layout: names_of(leaves, rows) for layout, rows in tables.items()}
   best = max(named, key=lambda layout: len({name for name, _ in named[layout].values()} & state_dict.keys()))
-  path, first = next((path, name) for path, (name, _) in named[best].items() if path.endswith("conv1/conv/kernel"))
+  stems = ((path, name) for path, (name, _) in named[best].items() if path.endswith(STEMS))
+  path, first = next(stems, (None, None))
   if np.ndim(state_dict.get(first)) > 1:
     per_channel = leaves[path].shape[-2] / 3  # more than one where the stem stacks pixels
     channels = np.shape(state_dict[first])[1] / per_channel

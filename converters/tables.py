@@ -6,6 +6,7 @@ from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
 from jaction.converters.tables_temporal import RELATIONS, TIN, tanet_layouts, tpn_layouts
+from jaction.converters.tables_plain import ROWS, plain_layouts
 from jaction.errors import InputError
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
@@ -146,6 +147,7 @@ LAYOUTS = {  # backbone -> {layout: rows}
   SlowFast: _slowfast_layouts,
   TPN: lambda backbone: tpn_layouts(_frame_rows(backbone.trunk)),
   TANet: tanet_layouts,
+  **dict.fromkeys(ROWS, plain_layouts),
 }
 
 

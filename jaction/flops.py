@@ -36,9 +36,14 @@ def macs_of(function: Callable[..., Any], *args: Any) -> int:
 
 
 def model_cost(model: nn.Module, clips: tuple[int, ...], *, dtype: Any = np.float32) -> Cost:
-  """The cost of `model.apply` on clips [B,V,T,H,W,C] of this shape; nothing is computed, large models take seconds."""
-  if len(clips) != 6:
-    raise InputError(f"model_cost wants a shape [B,V,T,H,W,C], got {tuple(clips)}.")
+  """The cost of `model.apply` on clips [B,V,T,H,W,C], or spectrograms [B,V,T,F,1], of this shape.
+
+  Nothing is computed; large models take seconds.
+  """
+  axes = len(getattr(model, "clip", "THW")) + 3
+  if len(clips) != axes:
+    wanted = "[B,V,T,F,1]" if axes == 5 else "[B,V,T,H,W,C]"
+    raise InputError(f"model_cost wants a shape {wanted}, got {tuple(clips)}.")
   x = jax.ShapeDtypeStruct(clips, dtype)
   variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x), x)
   with nn.intercept_methods(_mark_module):

@@ -54,17 +54,18 @@ def main(argv: list[str]) -> None:
       facts["source"] = str(folder.source)
   model, row = create_model(name, **fields), variant(name)
   frames, stride, side = row.clip
-  clips = (1, 1, frames, side, side, 3)
+  clips = (1, 1, *row.shape)
   variables = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(clips, np.float32))
   leaves = flatten_dict(variables["params"], sep="/")
   cost = model_cost(model, clips)
   params = sum(math.prod(leaf.shape) for leaf in leaves.values())
   sampling = f"{frames} segments" if row.segments else f"{frames} frames at stride {stride}"
+  clip = f"{sampling}, {side} x {side} pixels" if len(row.shape) == 4 else f"{frames} frames of {side} mel bands"
   facts = {
     "name": name,
     "paper": row.paper or "none: a small network of ours",
     "fields": ", ".join(f"{key}={value}" for key, value in fields.items()),
-    "clip": f"{sampling}, {side} x {side} pixels",
+    "clip": clip,
     "parameters": f"{params:,}, {4 * params / 1e6:.1f} MB as float32",
     "operations": f"{cost.macs / 1e9:.3g} G multiply-accumulates a clip",
     "memory": f"{cost.peak_bytes / 1e6:.0f} MB of activations at once a clip, forward, float32 (estimated from shapes)",
@@ -81,6 +82,8 @@ def main(argv: list[str]) -> None:
 
 def _protocol(row):
   kind, count, short, crop = row.views
+  if kind == "spectrograms":
+    return f"{count} {kind}"
   return f"{count} {kind}, short side {short}, {crop.replace('_', ' ')}"
 
 

@@ -12,6 +12,7 @@ from jax import Array
 class Recognizer(nn.Module):
   """Normalised clips [B, V, T, H, W, C] -> scores [B, V, K] before softmax; V counts views (clips x crops).
 
+  The networks on sound, whose `clip` has two sizes, take log-mel spectrograms [B, V, T, F, 1].
   Two pathways may also be given already sampled, as a pair (slow, fast).  With `return_features` the result is the
   pooled features [B, V, F] that the last layer would see.  The computation runs in `dtype`; parameters, batch
   statistics and the result are float32.  With `aux` the result is (scores, {name: scores of an auxiliary head}), from
@@ -20,7 +21,7 @@ class Recognizer(nn.Module):
 
   backbone: nn.Module
   head: nn.Module
-  clip: tuple[int, int, int] = (8, 224, 224)  # T, H, W that one view is meant to have
+  clip: tuple[int, ...] = (8, 224, 224)  # T, H, W that one view is meant to have; T, F of sound
   dtype: Any = jnp.float32
 
   def __call__(
@@ -33,12 +34,14 @@ class Recognizer(nn.Module):
   ) -> Array | tuple[Array, dict[str, Array]]:
     pair = isinstance(clips, tuple | list)
     for array in clips if pair else [clips]:
-      if array.ndim != 6:
-        raise ValueError(f"clips must be [B, V, T, H, W, C], got shape {tuple(array.shape)}")
+      if array.ndim != len(self.clip) + 3:
+        wanted = "clips must be [B, V, T, H, W, C]" if len(self.clip) == 3 else "spectrograms must be [B, V, T, F, 1]"
+        raise ValueError(f"{wanted}, got shape {tuple(array.shape)}")
       if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"clips must be normalised floats, got {array.dtype}: see jaction.clips.normalize")
     b, v = (clips[0] if pair else clips).shape[:2]
-    folded = jax.tree.map(lambda x: jnp.asarray(x, self.dtype).reshape(b * v, *x.shape[2:]), clips)
+    one = (1,) * (3 - len(self.clip))  # a spectrogram is one frame
+    folded = jax.tree.map(lambda x: jnp.asarray(x, self.dtype).reshape(b * v, *one, *x.shape[2:]), clips)
     features = self.backbone(folded, train=train)
     extra = {"aux": True} if aux else {}
     if aux and not hasattr(self.head, "aux_weight"):

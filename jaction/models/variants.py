@@ -10,8 +10,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jaction.errors import InputError, nearest
+from jaction.models.audio import AudioResNet
+from jaction.models.c3d import C3D
 from jaction.models.heads import FrameHead, PoolHead
 from jaction.models.i3d import POOL2, c2d_resnet, i3d_resnet
+from jaction.models.inception import InceptionI3D
 from jaction.models.nonlocal_block import NonLocal
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import PatchStem, ResNet, Stem
@@ -28,6 +31,7 @@ SLOWFAST = "arXiv:1812.03982"
 TIN = "arXiv:2001.06499"
 TPN_PAPER = "arXiv:2004.03548"
 I3D = "arXiv:1711.07971"
+AV_SLOWFAST = "arXiv:2001.08740"
 DENSE = ("clips", 10, 256, "three_crop")
 MEAN_FB, STD_FB = (114.75, 114.75, 114.75), (57.375, 57.375, 57.375)  # PySlowFast, PyTorchVideo
 
@@ -37,8 +41,8 @@ class Variant(NamedTuple):
 
   backbone: Callable[[], nn.Module]
   head: Any  # num_classes -> nn.Module
-  clip: tuple[int, int, int]  # frames, stride, side: what one view holds
-  views: tuple[str, int, int, str]  # the published test: sampler, clips or segments, resized short side, crops
+  clip: tuple[int, int, int]  # frames, stride, side: what one view holds; of a spectrogram frames, stride, bands
+  views: tuple[str, int, int, str]  # the published test: clips, segments or spectrograms, how many, short side, crops
   params: int  # with 400 classes
   macs: int  # multiply-accumulates for one clip
   paper: str
@@ -51,8 +55,16 @@ class Variant(NamedTuple):
     return self.views[0] == "segments"
 
   @property
-  def preprocessing(self) -> dict:
-    """The published test protocol, in the form that jaction.clips.Preprocessing.from_json reads."""
+  def shape(self) -> tuple[int, ...]:
+    """Of what one view holds: T, H, W, 3, or T, F, 1 of sound."""
+    frames, _, side = self.clip
+    return (frames, side, 1) if self.views[0] == "spectrograms" else (frames, side, side, 3)
+
+  @property
+  def preprocessing(self) -> dict | None:
+    """The published test protocol, in the form that jaction.clips.Preprocessing.from_json reads; None of sound."""
+    if self.views[0] == "spectrograms":
+      return None
     frames, stride, side = self.clip
     kind, clips, short, crop = self.views
     side = short if crop == "three_crop" else side
@@ -105,6 +117,13 @@ def _i3d(
 def _frames(backbone: Callable[[], nn.Module], head: Any, crops: str, *, params: int, macs: int, paper: str) -> Variant:
   """2-D networks on eight segments of the video."""
   return Variant(backbone, head, (8, 1, 224), ("segments", 8, 256, crops), params, macs, paper)
+
+
+def _audio(
+  backbone: Callable[[], nn.Module], frames: int, clips: int, *, params: int, macs: int, paper: str
+) -> Variant:
+  """80 mel bands; MMAction2 has no normalisation of spectrograms, so mean and std mean nothing here."""
+  return Variant(backbone, PoolHead, (frames, 1, 80), ("spectrograms", clips, 80, "no_crop"), params, macs, paper)
 
 
 def _tiny(backbone: Callable[[], nn.Module], head: Any, frames: int, stride: int, *, params: int, macs: int) -> Variant:
@@ -206,6 +225,32 @@ VARIANTS: Mapping[str, Variant] = {
   "tpn_slowonly_r50_8x8x1": Variant(
     lambda: TPN(slow_only()), TPNHead, (8, 8, 224), DENSE, params=91_498_336, macs=50_276_368_384, paper=TPN_PAPER
   ),
+  "i3d_inception_v1_64x1x1": Variant(
+    InceptionI3D,
+    PoolHead,
+    (64, 1, 224),
+    DENSE,
+    params=12_697_264,
+    macs=111_150_686_208,
+    paper="arXiv:1705.07750",
+    mean=(128.0,) * 3,
+    std=(128.0,) * 3,
+  ),
+  "c3d_16x1x1": Variant(
+    C3D,
+    PoolHead,
+    (16, 1, 112),
+    ("clips", 10, 128, "center_crop"),
+    params=79_634_576,
+    macs=38_548_602_880,
+    paper="arXiv:1412.0767",
+    mean=(104.0, 117.0, 128.0),
+    std=(1.0,) * 3,
+  ),
+  # backbone, frames of the spectrogram, clips of the test
+  "tsn_r18_audio": _audio(lambda: ResNet(18), 64, 1, params=11_375_440, macs=185_622_528, paper=TSN),
+  "tsn_r50_audio": _audio(lambda: ResNet(50), 128, 1, params=24_321_360, macs=847_708_160, paper=TSN),
+  "audioonly_r50": _audio(AudioResNet, 64, 10, params=6_315_728, macs=1_660_108_800, paper=AV_SLOWFAST),
   # backbone, head, frames, stride
   "tsn_tiny_1x1x8": _tiny(
     lambda: ResNet(8, 16, PatchStem), lambda k: PoolHead(k, 0.1), 8, 0, params=109_872, macs=38_298_624
@@ -253,8 +298,7 @@ def create_model(name: str, *, num_classes: int = 400, **fields: Any) -> Recogni
   row = variant(name)
   if num_classes < 1:
     raise InputError(f"num_classes must be at least 1, got {num_classes}")
-  frames, _, side = row.clip
-  parts = {"recognizer": Recognizer(row.backbone(), row.head(num_classes), (frames, side, side))}
+  parts = {"recognizer": Recognizer(row.backbone(), row.head(num_classes), row.shape[:-1])}
   parts |= {"backbone": parts["recognizer"].backbone, "head": parts["recognizer"].head}
   hidden = {"name", "parent", "backbone", "head", "num_classes"}
   owners = {f.name: key for key, part in parts.items() for f in dataclasses.fields(part) if f.name not in hidden}
