@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
-from jaction.converters.tables_temporal import RELATIONS, TIN, tanet_layouts, tpn_layouts
+from jaction.converters.tables_temporal import RELATIONS, TIN, mobilenet_layouts, tanet_layouts, tpn_layouts
 from jaction.converters.tables_plain import ROWS, plain_layouts
 from jaction.errors import InputError
+from jaction.models.mobilenet_v2 import MobileNetV2
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
 from jaction.models.slowfast import SlowFast
@@ -145,6 +146,7 @@ def _slowfast_layouts(backbone: SlowFast) -> dict[str, tuple[Row, ...]]:
 LAYOUTS = {  # backbone -> {layout: rows}
   ResNet: _resnet_layouts,
   SlowFast: _slowfast_layouts,
+  MobileNetV2: mobilenet_layouts,
   TPN: lambda backbone: tpn_layouts(_frame_rows(backbone.trunk)),
   TANet: tanet_layouts,
   **dict.fromkeys(ROWS, plain_layouts),

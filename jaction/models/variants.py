@@ -15,6 +15,7 @@ from jaction.models.c3d import C3D
 from jaction.models.heads import FrameHead, PoolHead
 from jaction.models.i3d import POOL2, c2d_resnet, i3d_resnet
 from jaction.models.inception import InceptionI3D
+from jaction.models.mobilenet_v2 import MobileNetV2
 from jaction.models.nonlocal_block import NonLocal
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import PatchStem, ResNet, Stem
@@ -23,7 +24,7 @@ from jaction.models.tanet import TANet
 from jaction.models.tin import tin_resnet
 from jaction.models.tpn import TPN, TPNHead
 from jaction.models.trn import RelationHead
-from jaction.models.tsm import tsm_resnet
+from jaction.models.tsm import temporal_shift, tsm_resnet
 
 TSN = "arXiv:1608.00859"
 TSM = "arXiv:1811.08383"
@@ -251,6 +252,9 @@ VARIANTS: Mapping[str, Variant] = {
   "tsn_r18_audio": _audio(lambda: ResNet(18), 64, 1, params=11_375_440, macs=185_622_528, paper=TSN),
   "tsn_r50_audio": _audio(lambda: ResNet(50), 128, 1, params=24_321_360, macs=847_708_160, paper=TSN),
   "audioonly_r50": _audio(AudioResNet, 64, 10, params=6_315_728, macs=1_660_108_800, paper=AV_SLOWFAST),
+  "tsm_mobilenetv2_1x1x8": _frames(
+    lambda: MobileNetV2(temporal_shift), FrameHead, "three_crop", params=2_736_272, macs=2_400_050_176, paper=TSM
+  ),
   # backbone, head, frames, stride
   "tsn_tiny_1x1x8": _tiny(
     lambda: ResNet(8, 16, PatchStem), lambda k: PoolHead(k, 0.1), 8, 0, params=109_872, macs=38_298_624
