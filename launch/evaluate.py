@@ -16,7 +16,7 @@ from jaction.launch import cli
 from jaction.metrics.classification import confusion_matrix, mean_class_accuracy, top_k_accuracy
 from jaction.predict.predictor import Predictor
 from jaction.predict.scoring import AVERAGES, mean_loss
-from jaction.records import READERS, Record, read_records
+from jaction.records import READERS, Record, class_names, read_records
 
 
 def main(argv: list[str]) -> None:
@@ -36,8 +36,13 @@ def main(argv: list[str]) -> None:
   parser.add_argument("--output", help="a folder for scores.npz, metrics.json, confusion.png")
   args = parser.parse_args(argv)
 
+  for name, value, least in (("batch-size", args.batch_size, 1), ("threads", args.threads, 0)):
+    if value < least:
+      raise InputError(f"--{name}={value}: wanted {least} or more")
   predictor = Predictor(args.model, average=args.average, clips=args.clips, crops=args.crops, max_views=args.max_views)
-  records = read_records(args.list, format=args.format, root=args.root, num_classes=predictor.num_classes)
+  records = read_records(
+    args.list, format=args.format, root=args.root, num_classes=predictor.num_classes, classes=_classes(predictor, args)
+  )
   if any(record.label is None for record in records):
     raise InputError(f"{args.list} has videos with several labels or none; wanted one label each")
   groups = _groups(records, args.groups, args.root, predictor.num_classes) if args.groups else None
@@ -60,6 +65,19 @@ def main(argv: list[str]) -> None:
     (output / "metrics.json").write_text(json.dumps(metrics | {"videos": len(records)}, indent=1) + "\n")
     draw_confusion(table, predictor.labels, output / "confusion.png")
     console.print(f"written: {output}/scores.npz, metrics.json, confusion.png", highlight=False, soft_wrap=True)
+
+
+def _classes(predictor: Predictor, args: argparse.Namespace) -> tuple[str, ...] | None:
+  """The classes that folders are named after; None for a list, and for a model whose classes have no names."""
+  if predictor.folder.labels or not pathlib.Path(args.list).is_dir():
+    return tuple(predictor.folder.labels) or None
+  found = class_names(args.list)
+  if len(found) != predictor.num_classes:  # in sorted order they would be taken for other classes
+    raise InputError(
+      f"{args.list} has {len(found)} class folders, and {args.model} tells {predictor.num_classes} classes apart but "
+      "does not name them: wanted a folder for each class, or a list of `path label` lines"
+    )
+  return None
 
 
 def _metrics(predictor, scores, groups):
