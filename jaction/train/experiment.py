@@ -1,5 +1,8 @@
 """What a config builds: the data, the model, the step, and how often what is done."""
 
+import hashlib
+import json
+import os
 import pathlib
 import time
 from collections.abc import Mapping
@@ -16,7 +19,8 @@ from jaction.errors import InputError, nearest
 from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
 from jaction.models import create_model, initialize
 from jaction.predict.scoring import make_predict_step, mean_loss, score_batches
-from jaction.records import FrameCache, read_label_map, read_records
+from jaction.records import FrameCache, Record, class_names, read_label_map, read_records
+from jaction.train.checks import check_label_tables, check_numbers
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, whole
 from jaction.train.optim import in_steps, make_optimizer, make_schedule
@@ -31,6 +35,8 @@ class Experiment:
 
   def __init__(self, config: Mapping[str, Any]):
     self.config, data = config, config["data"]
+    check_numbers(config)
+    self.root = os.path.expanduser(data["root"])
     self.mesh, self.batch_size = make_mesh(), config["batch_size"]
     check_batch_size("batch_size", self.batch_size, self.mesh)
     check_batch_size("eval.batch_size", config["eval"]["batch_size"], self.mesh)
@@ -38,10 +44,13 @@ class Experiment:
       config["model"]["name"], num_classes=config["model"]["num_classes"], **config["model"]["fields"]
     )
     self.preprocess = {kind: Preprocessing.from_json(config["preprocessing"][kind]) for kind in ("train", "test")}
-    self.records = self._records(data["train"])
+    check_label_tables(config["preprocessing"], config["model"]["num_classes"])
     self.has_val = bool(data["val"])
-    self.val_records = self._records(data["val"]) if self.has_val else []
+    if self.has_val and self.preprocess["test"].average == "none":
+      raise InputError('preprocessing.test.average="none" leaves a video without one score: wanted prob or score')
     self.labels = self._labels()
+    self.records = self._records(data["train"])
+    self.val_records = self._records(data["val"]) if self.has_val else []
     self.cache = FrameCache(int(data["cache_mb"] * 2**20)) if data["cache_mb"] else None
     known = METRICS if config["model"]["num_classes"] >= 5 else (METRICS[0], METRICS[2])
     if config["eval"]["metric"] not in known:
@@ -63,20 +72,45 @@ class Experiment:
     self.predict = make_predict_step(self.model, self.preprocess["test"], self.mesh, max_views=views)
 
   def _path(self, name: str) -> pathlib.Path:
-    return pathlib.Path(self.config["data"]["root"]).expanduser() / name
+    return pathlib.Path(self.root) / pathlib.Path(name).expanduser()
 
-  def _records(self, name: str) -> list:
-    data, classes = self.config["data"], self.config["model"]["num_classes"]
-    return read_records(self._path(name), format=data["format"], root=data["root"] or None, num_classes=classes)
+  def _records(self, name: str) -> list[Record]:
+    records = read_records(
+      self._path(name),
+      format=self.config["data"]["format"],
+      root=self.root or None,
+      num_classes=self.config["model"]["num_classes"],
+      classes=self.labels or None,
+    )
+    odd = next((record for record in records if record.label is None), None)
+    if odd:
+      raise InputError(
+        f"{self._path(name)}: {odd.id} has several labels or none ({odd.labels}); the loss "
+        f"{self.config['loss']['name']} wants one label each. Where a number in a path was taken for a label, put the "
+        "path in double quotes"
+      )
+    return records
 
   def _labels(self) -> tuple[str, ...]:
-    name, classes = self.config["data"]["labels"], self.config["model"]["num_classes"]
-    labels = read_label_map(self._path(name)) if name else ()
+    """The classes' names: of the label file, else of the folders to train on; none for lists without label file."""
+    data, classes = self.config["data"], self.config["model"]["num_classes"]
+    path = self._path(data["labels"] or data["train"])
+    if data["labels"]:
+      labels = read_label_map(path)
+    else:
+      labels = class_names(path) if path.is_dir() else ()
     if labels and len(labels) != classes:
+      shown = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
       raise InputError(
-        f"{self._path(name)} names {len(labels)} classes, model.num_classes is {classes}: wanted the same number"
+        f"{path} names {len(labels)} classes ({shown}), model.num_classes is {classes}: wanted the same number"
       )
     return labels
+
+  def facts(self) -> dict[str, Any]:
+    """What a resumed run must find again: how many videos it trains on, and a digest of ids, labels, frames, order."""
+    rows = json.dumps([[record.id, record.label, record.frames, record.offset] for record in self.records])
+    digest = hashlib.sha256(rows.encode()).hexdigest()
+    return {"videos": len(self.records), "digest": digest, "labels": list(self.labels)}
 
   def _input(self) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((1, 1, *self.model.clip, 3), jnp.float32)
@@ -90,7 +124,7 @@ class Experiment:
     init = self.config["init"]
     variables = initialize(self.model, self._input(), seed=self.config["seed"])
     if init["folder"]:
-      source = folders.load_folder(init["folder"])
+      source = folders.load_folder(os.path.expanduser(init["folder"]))
       variables, report = folders.merge(source.variables, variables, reinit=tuple(init["reinit"]))
       print(f"{init['folder']}: {report}")
     return jax.device_put(new_state(variables, self.optimizer), whole(self.mesh))

@@ -53,6 +53,11 @@ class Log:
     self._sums: dict[str, tuple[float, float]] = {}
     self._steps, self._waited, self._since = 0, 0.0, time.perf_counter()
 
+  def restart_clock(self) -> None:
+    """Leaves the time since the last row, in which nothing was trained (evaluation, saving), out of the rates."""
+    if not self._steps:
+      self._since = time.perf_counter()
+
   def say(self, text: str) -> None:
     """Prints a line for people, above the bar."""
     self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -114,7 +119,7 @@ class Log:
     self._write(step, "val", dict(metrics) | {"seconds": seconds})
     said = "  ".join(f"{k} {v:.3f}" if k == "loss" else f"{k} {v:.1%}" for k, v in metrics.items())
     self.say(f"step {step}/{self._total}  epoch {step * self._epochs:.1f}  val: {said}")
-    self._clear()  # the clock of the training window starts again
+    self.restart_clock()
 
   def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
     row = {"step": step, "epoch": step * self._epochs, "kind": kind} | {k: float(v) for k, v in values.items()}
@@ -149,12 +154,12 @@ def clock(seconds: float) -> str:
 def _keep_rows(path: pathlib.Path, start: int) -> list[dict[str, Any]]:
   """The rows up to step `start`; the file is left with these alone (a torn last line, of a killed run, goes too)."""
   rows = []
-  for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+  for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
     try:
       row = json.loads(line)
     except json.JSONDecodeError:
       continue
-    if row["step"] <= start and start:
+    if isinstance(row, dict) and isinstance(row.get("step"), int) and 0 < row["step"] <= start:
       rows.append(row)
   kept = path.with_suffix(".jsonl.new")
   kept.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

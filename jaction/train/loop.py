@@ -1,5 +1,6 @@
 """The training loop."""
 
+import concurrent.futures
 import contextlib
 import os
 import pathlib
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from jaction.batches import put
@@ -15,7 +17,7 @@ from jaction.checkpoints import Checkpoints
 from jaction.train.experiment import Experiment
 from jaction.train.log import Log
 from jaction.train.state import TrainState
-from jaction.train.workdir import open_workdir
+from jaction.train.workdir import locked_workdir, open_workdir
 
 STOPPED = 75  # exit status after SIGTERM: started again, the run goes on (EX_TEMPFAIL)
 
@@ -24,19 +26,22 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
   """Trains what `config` says (keys: jaction.configs.base) in `workdir`: the metrics of the end and of the best step.
 
   Started again in the same workdir it goes on from the last checkpoint, bit for bit as if it had never stopped (same
-  machine, devices and versions).  Writes config.json, versions.json, metrics.jsonl, tb/, curves.png, checkpoints/ and
-  model/, the best weights so far as a folder for jaction.load.  SIGTERM saves and raises SystemExit(75).  Raises
-  InputError for a config, list or workdir that does not fit, a loss that is not finite, a disk that is full.
+  machine, devices and versions).  Writes config.json, data.json, versions.json, metrics.jsonl, tb/,
+  curves.png, checkpoints/ and model/, the best weights so far as a folder for jaction.load.  SIGTERM saves and raises
+  SystemExit(75).  Raises InputError for a config, list or workdir that does not fit, a workdir in which another run
+  goes on, a loss that is not finite, a disk that is full.
   """
   config = config.to_dict() if hasattr(config, "to_dict") else dict(config)
   run = Experiment(config)
-  folder, changes = open_workdir(workdir, config)
-  with Checkpoints(folder / "checkpoints", keep=config["checkpoint"]["keep"], metric=run.metric) as checkpoints:
+  with contextlib.ExitStack() as stack:
+    folder, changes = open_workdir(stack.enter_context(locked_workdir(workdir)), config, run.facts())
+    checkpoints = stack.enter_context(
+      Checkpoints(folder / "checkpoints", keep=config["checkpoint"]["keep"], metric=run.metric)
+    )
     state = run.first_state() if checkpoints.latest() is None else run.restore(checkpoints)
     start = int(state.step)
-    with contextlib.ExitStack() as stack:
-      sizes = {"examples": len(run.records), "batch_size": run.batch_size}
-      log = stack.enter_context(Log(folder, config["log"], start=start, total=run.total, **sizes))
+    sizes = {"examples": len(run.records), "batch_size": run.batch_size}
+    with Log(folder, config["log"], start=start, total=run.total, **sizes) as log:
       if start:
         log.say(f"resuming after step {start} of {run.total}")
       if start and changes:
@@ -44,8 +49,8 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
           "warning: bit-equality with an undisturbed run is not claimed, since this differs:\n  " + "\n  ".join(changes)
         )
       if start < run.total:
-        stop = stack.enter_context(_sigterm())
-        _steps(run, state, start, log, checkpoints, folder, stop)
+        with _sigterm() as stop:
+          _steps(run, state, start, log, checkpoints, folder, stop)
       log.curves()
     return run.export(checkpoints, folder)
 
@@ -60,7 +65,7 @@ def _steps(
   stop: list[int],
 ) -> None:
   """The steps from `start` on; whenever `stop` is filled the state is saved and SystemExit(STOPPED) raised."""
-  with run.training_batches(start) as batches:
+  with run.training_batches(start) as batches, concurrent.futures.ThreadPoolExecutor(1) as watcher:
     batch, waited, pending = put(next(batches), run.mesh), 0.0, None
     for done in range(start + 1, run.total + 1):
       lr = run.schedule(done - 1)
@@ -69,9 +74,7 @@ def _steps(
         log.step(*pending)
       pending = (done, lr, sums, waited)
       if done < run.total:  # the next batch is fetched and on its way while the device computes
-        began = time.perf_counter()
-        fetched = next(batches)
-        waited = time.perf_counter() - began if sums["loss"][0].is_ready() else 0.0
+        fetched, waited = _fetch(batches, sums["loss"][0], watcher)
         batch = put(fetched, run.mesh)
       last = done == run.total
       evaluates = run.has_val and (last or (run.eval_every and done % run.eval_every == 0))
@@ -86,9 +89,25 @@ def _steps(
       if metrics and checkpoints.best() == done and not last:
         run.export(checkpoints, folder)
         log.curves()
+      log.restart_clock()
       if stop and not last:
         log.say(f"stopped by SIGTERM after step {done}, which is saved: the same command goes on from there")
         raise SystemExit(STOPPED)
+
+
+def _fetch(
+  batches: Iterator[Mapping[str, np.ndarray]], computing: jax.Array, watcher: concurrent.futures.Executor
+) -> tuple[Mapping[str, np.ndarray], float]:
+  """The next batch, and for how many seconds of its fetching the device had nothing left to compute."""
+  began, ready = time.perf_counter(), watcher.submit(_ready_at, computing)
+  batch = next(batches)
+  now = time.perf_counter()
+  return batch, max(0.0, now - max(began, ready.result())) if ready.done() else 0.0
+
+
+def _ready_at(array: jax.Array) -> float:
+  array.block_until_ready()
+  return time.perf_counter()
 
 
 @contextlib.contextmanager

@@ -27,8 +27,10 @@ def split(mesh: Mesh) -> NamedSharding:
 def check_batch_size(name: str, size: int, mesh: Mesh) -> None:
   """Raises InputError where a batch of this size does not split evenly over the mesh."""
   devices = mesh.devices.size
-  if size < 1 or size % devices:
-    below, above = size // devices * devices, (max(size, 0) // devices + 1) * devices
+  if size < 1:
+    raise InputError(f"{name}={size}: wanted a whole number, 1 or more")
+  if size % devices:
+    below, above = size // devices * devices, (size // devices + 1) * devices
     near = f"{below} or {above}" if below > 0 else above
     raise InputError(
       f"{name}={size} does not split over {devices} devices: wanted a multiple of {devices}, such as {near}"

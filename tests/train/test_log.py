@@ -1,6 +1,7 @@
 """Rows, dropped rows, lines for people, the picture."""
 
 import json
+import time
 
 import cv2
 import pytest
@@ -44,6 +45,27 @@ def test_rows_after_the_restored_step_are_dropped(tmp_path):
     file.write('{"step": 9, "kin')  # a killed run's last line
   write(tmp_path, 4, 10)
   assert [row["step"] for row in rows(tmp_path)] == [2, 4, 6, 8, 10]
+
+
+def test_lines_that_are_no_rows_are_dropped(tmp_path):
+  write(tmp_path, 0, 4)
+  with open(tmp_path / "metrics.jsonl", "a") as file:
+    file.write('3\n[]\n{"kind": "val"}\n{"step": "4"}\nnull\n')
+  write(tmp_path, 4, 6)
+  assert [row["step"] for row in rows(tmp_path)] == [2, 4, 6]
+
+
+def test_evaluating_and_saving_do_not_count_as_training_time(tmp_path):
+  with Log(tmp_path, SETTINGS, start=0, total=4, examples=8, batch_size=4) as log:
+    for step in (1, 2):
+      log.step(step, 0.1, sums(), waited=0.0)
+    log.evaluation(2, {"loss": 1.0}, 0.0)
+    time.sleep(0.5)  # saving
+    log.restart_clock()
+    for step in (3, 4):
+      log.step(step, 0.1, sums(), waited=0.0)
+  assert rows(tmp_path)[-1]["step"] == 4
+  assert rows(tmp_path)[-1]["clips_per_second"] > 8 / 0.5
 
 
 def test_a_run_that_starts_anew_keeps_no_rows(tmp_path):
