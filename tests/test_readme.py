@@ -1,13 +1,21 @@
 """The README does what it says: its Python runs, and its commands exist with the flags it gives."""
 
 import importlib
+import json
 import pathlib
 import re
 import shlex
+import shutil
 
+import numpy as np
 import pytest
 
-from jaction.launch import main, train
+from jaction import folders
+from jaction.errors import InputError
+from jaction.launch import evaluate, main, train
+from jaction.records import read_records
+from jaction.records.toy import make_toy_set
+from jaction.train.experiment import Experiment
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md")}
@@ -51,6 +59,50 @@ def test_commands_and_flags_of_jaction_exist(line):
   for word in words:
     if word.startswith("--"):
       assert f'"{word.split("=")[0]}"' in source, f"jaction {command} has no {word}"
+
+
+def own_videos(folder, toy):
+  """videos/{train,val}/{run,jump}, of two toy classes, with what an unpacked archive leaves beside them."""
+  make_toy_set(toy, videos=(16, 8, 8))
+  for split in ("train", "val"):
+    for name, source in (("run", "right"), ("jump", "up")):
+      shutil.copytree(toy / "by_class" / split / source, folder / split / name)
+    (folder / split / "__MACOSX").mkdir()
+  next((folder / "val" / "run").iterdir()).rename(folder / "val" / "run" / "c.mp4")
+
+
+def test_the_block_for_own_videos_does_what_it_says(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  own_videos(tmp_path / "videos", tmp_path / "toy")
+  (block,) = (block for block in blocks("README.md", "sh") if "toy_tsm:own" in block)
+  first, *others = (shlex.split(line) for line in block.replace("\\\n", "").splitlines())
+  short = ["duration.epochs=0", "duration.steps=2", "schedule.warmup.epochs=0", "log.tensorboard=False"]
+  assert not main.main([*first[1:], *(f"--config.{change}" for change in short)])
+  assert folders.load_folder("mine").labels == ("jump", "run")
+  config = json.loads((tmp_path / "mine" / "config.json").read_text())
+  with Experiment(config).training_batches(0) as batches:
+    batch = next(batches)
+  records = read_records("videos/train")
+  assert batch["label"].tolist() == [records[n].label for n in batch["index"]]  # no step has changed one
+  for words in others:
+    assert not main.main(words[1:])
+
+  # a folder of one class, which alone would be number 0, is still that class
+  shutil.rmtree("videos/val/jump")
+  assert not main.main(["evaluate", "--model", "mine", "--list", "videos/val", "--output", "scores"])
+  assert set(np.load("scores/scores.npz")["labels"]) == {1}
+  (tmp_path / "videos" / "val" / "run").rename("videos/val/runs")
+  with pytest.raises(InputError, match="no class 'runs' .*Near it: run"):
+    evaluate.main(["--model", "mine", "--list", "videos/val"])
+  for flag in ("--batch-size=0", "--threads=-1"):
+    with pytest.raises(InputError, match=f"^{flag}: wanted"):
+      evaluate.main(["--model", "mine", "--list", "videos/val", flag])
+
+  # of a model without names a folder for each class is wanted
+  facts = json.loads((tmp_path / "mine" / "model" / "model.json").read_text())
+  (tmp_path / "mine" / "model" / "model.json").write_text(json.dumps(facts | {"labels": []}))
+  with pytest.raises(InputError, match="has 1 class folders, and mine tells 2 classes apart but does not name them"):
+    evaluate.main(["--model", "mine", "--list", "videos/val"])
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
