@@ -1,7 +1,13 @@
 """PyTorch names of the networks that are no ResNets of frames: C3D, Inception, sound."""
 
+from collections.abc import Iterable, Mapping
+
+from flax import linen as nn
+
 from jaction.converters.engine import Row, conv, dense, norm, under
 from jaction.models.audio import AudioResNet
+from jaction.models.bninception import BLOCKS as BN_BLOCKS
+from jaction.models.bninception import BNInception
 from jaction.models.c3d import C3D
 from jaction.models.inception import BLOCKS, InceptionI3D
 
@@ -20,21 +26,39 @@ C3D_ROWS = (
   Row("fc{i}.bias", "params/fc{i}/bias"),
 )
 
-INCEPTION_ROWS = (
-  *_fused("conv1_7x7_s2", "conv1"),
-  *_fused("conv2_3x3_reduce", "conv2_reduce"),
-  *_fused("conv2_3x3", "conv2"),
+
+def _inception(blocks: Iterable[str], units: Mapping[str, str]) -> tuple[Row, ...]:
+  """`units`: the reference's names of the convolutions of a block -> ours."""
+  rows = [*_fused("conv1_7x7_s2", "conv1"), *_fused("conv2_3x3_reduce", "conv2_reduce"), *_fused("conv2_3x3", "conv2")]
+  for block in blocks:
+    for torch, flax in units.items():
+      rows += _fused(f"inception_{block}_{torch}", f"inception_{block}/{flax}")
+  return tuple(rows)
+
+
+INCEPTION_ROWS = _inception(
+  BLOCKS,
+  {
+    "1x1": "branch0",
+    "branch1_3x3_reduce": "branch1_reduce",
+    "branch1_3x3": "branch1",
+    "branch2_3x3_reduce": "branch2_reduce",
+    "branch2_3x3": "branch2",
+    "pool_proj": "branch3",
+  },
 )
-for _name in BLOCKS:
-  for _torch, _flax in (
-    ("1x1", "branch0"),
-    ("branch1_3x3_reduce", "branch1_reduce"),
-    ("branch1_3x3", "branch1"),
-    ("branch2_3x3_reduce", "branch2_reduce"),
-    ("branch2_3x3", "branch2"),
-    ("pool_proj", "branch3"),
-  ):
-    INCEPTION_ROWS += _fused(f"inception_{_name}_{_torch}", f"inception_{_name}/{_flax}")
+BN_INCEPTION_ROWS = _inception(
+  BN_BLOCKS,
+  {
+    "1x1": "one",
+    "3x3_reduce": "three_reduce",
+    "3x3": "three",
+    "double_3x3_reduce": "double_reduce",
+    "double_3x3_1": "double1",
+    "double_3x3_2": "double2",
+    "pool_proj": "pool_proj",
+  },
+)
 
 
 def _factorized(torch: str, flax: str) -> tuple[Row, ...]:
@@ -57,8 +81,8 @@ AUDIO_ROWS = (
   *norm(f"{_BLOCK}.downsample.bn", f"{_OURS}/bn_proj"),
 )
 
-ROWS = {C3D: C3D_ROWS, InceptionI3D: INCEPTION_ROWS, AudioResNet: AUDIO_ROWS}
+ROWS = {C3D: C3D_ROWS, InceptionI3D: INCEPTION_ROWS, BNInception: BN_INCEPTION_ROWS, AudioResNet: AUDIO_ROWS}
 
 
-def plain_layouts(backbone: C3D | InceptionI3D | AudioResNet) -> dict[str, tuple[Row, ...]]:
+def plain_layouts(backbone: nn.Module) -> dict[str, tuple[Row, ...]]:
   return {"mmaction2": (*under("backbone.", "backbone/", ROWS[type(backbone)]), *HEAD)}

@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from jaction.errors import InputError, nearest
 from jaction.models.audio import AudioResNet
+from jaction.models.bninception import BNInception
 from jaction.models.c3d import C3D
 from jaction.models.heads import FrameHead, PoolHead
 from jaction.models.i3d import POOL2, c2d_resnet, i3d_resnet
@@ -149,6 +150,17 @@ VARIANTS: Mapping[str, Variant] = {
   "tsn_r50_1x1x3": _tsn(50, 3, params=24_327_632, macs=12_262_227_968),
   "tsn_r50_1x1x8": _tsn(50, 8, params=24_327_632, macs=32_697_909_248),
   "tsn_r101_1x1x8": _tsn(101, 8, params=43_319_760, macs=62_395_678_720),
+  "tsn_bninception_1x1x3": Variant(  # weights of MMAction 0.2 want blue, green, red: this mean, reversed
+    BNInception,
+    lambda k: PoolHead(k, 0.8, 0.001),
+    (3, 1, 224),
+    ("segments", 25, 256, "ten_crop"),
+    params=10_680_240,
+    macs=6_095_137_792,
+    paper=TSN,
+    mean=(128.0, 117.0, 104.0),
+    std=(1.0,) * 3,
+  ),
   "tsm_r18_1x1x8": _tsm(18, 8, params=11_381_712, macs=14_510_129_152),
   "tsm_r50_1x1x8": _tsm(50, 8, params=24_327_632, macs=32_703_643_648),
   "tsm_r50_1x1x16": _tsm(50, 16, params=24_327_632, macs=65_407_287_296),
