@@ -1,14 +1,17 @@
 """PyTorch names of each family, in each toolbox's layout."""
 
+import functools
 from collections.abc import Iterable
 
 from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
-from jaction.converters.tables_temporal import RELATIONS, TIN, mobilenet_layouts, tanet_layouts, tpn_layouts
 from jaction.converters.tables_plain import ROWS, plain_layouts
+from jaction.converters.tables_separable import csn_rows, r2plus1d_layouts, x3d_layouts
+from jaction.converters.tables_temporal import RELATIONS, TIN, mobilenet_layouts, tanet_layouts, tpn_layouts
 from jaction.errors import InputError
 from jaction.models.mobilenet_v2 import MobileNetV2
+from jaction.models.r2plus1d import R2Plus1D
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
 from jaction.models.slowfast import SlowFast
@@ -16,6 +19,7 @@ from jaction.models.tanet import TANet
 from jaction.models.tin import interlace
 from jaction.models.tpn import TPN
 from jaction.models.trn import RelationHead
+from jaction.models.x3d import X3D
 
 # MMAction2, 0.x and 1.x
 STEM = (*conv("conv1.conv", "conv1/conv"), *norm("conv1.bn", "conv1/bn"))
@@ -120,6 +124,8 @@ PYTORCHVIDEO_PAIR = (
 
 def _frame_rows(backbone: ResNet) -> tuple[Row, ...]:
   """MMAction2's rows of a ResNet, by what its blocks see."""
+  if isinstance(backbone.block, functools.partial):  # a CsnBottleneck
+    return csn_rows(RESNET, interaction_preserved=backbone.block.keywords["interaction_preserved"])
   if backbone.before is identity:
     return RESNET
   return TIN if backbone.before is interlace else _tsm(backbone)
@@ -128,7 +134,9 @@ def _frame_rows(backbone: ResNet) -> tuple[Row, ...]:
 def _resnet_layouts(backbone: ResNet) -> dict[str, tuple[Row, ...]]:
   rows = _frame_rows(backbone)
   tables = {"mmaction2": (*under("backbone.", "backbone/", rows), *HEAD)}
-  if backbone.stem_temporal is not None:  # the others' networks have 3-D kernels throughout
+  if backbone.block is not None:
+    tables["pytorchvideo"] = (*under("", "backbone/", _pytorchvideo()), *dense("blocks.5.proj", "head/fc"))
+  elif backbone.stem_temporal is not None:  # the others' networks have 3-D kernels throughout
     tables["pyslowfast"] = (*PYSLOWFAST, *PYSLOWFAST_HEAD)
     if backbone.after is None:
       pool2 = backbone.pool2 is not None
@@ -147,6 +155,8 @@ LAYOUTS = {  # backbone -> {layout: rows}
   ResNet: _resnet_layouts,
   SlowFast: _slowfast_layouts,
   MobileNetV2: mobilenet_layouts,
+  X3D: x3d_layouts,
+  R2Plus1D: r2plus1d_layouts,
   TPN: lambda backbone: tpn_layouts(_frame_rows(backbone.trunk)),
   TANet: tanet_layouts,
   **dict.fromkeys(ROWS, plain_layouts),

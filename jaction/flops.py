@@ -1,9 +1,8 @@
 """What a model costs, from its shapes alone: multiply-accumulates and the memory that its activations take.
 
 The program is traced, not run and not compiled.  Convolutions and matrix products are counted as papers do: every
-output element times the taps that it sums, padding included.  A convolution computed in another form (time folded into
-the batch, a sum of shifted ones) counts by that form, which can differ from the plain one where padding is skipped;
-products written as plain multiplications (a depthwise convolution as shifts) are not seen: count the plain form.
+output element times the taps that it sums, padding included.  `model_cost` traces the plain form of every convolution,
+whatever form the backend computes it in, so that the counts are the same everywhere.
 """
 
 import math
@@ -17,6 +16,7 @@ from flax import linen as nn
 from jax.extend import core
 
 from jaction.errors import InputError
+from jaction.models.conv import plain
 
 _VIEWS = {"reshape", "squeeze", "expand_dims"}  # no memory of their own
 _MARK = "@"  # around a module's path in the name stack, where flax alone would give the order of the calls
@@ -46,7 +46,7 @@ def model_cost(model: nn.Module, clips: tuple[int, ...], *, dtype: Any = np.floa
     raise InputError(f"model_cost wants a shape {wanted}, got {tuple(clips)}.")
   x = jax.ShapeDtypeStruct(clips, dtype)
   variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x), x)
-  with nn.intercept_methods(_mark_module):
+  with nn.intercept_methods(_mark_module), plain():
     program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, x).jaxpr
   by_module = _macs(program, "")
   return Cost(sum(by_module.values()), dict(by_module), _peak(program) + _bytes(x))

@@ -143,6 +143,8 @@ def _form_candidates(form, x, w, strides, train):
 def _can(form, kernel):
   if form == "frames":
     return kernel[0] == 1
+  if form == "shifts":
+    return False  # for depthwise kernels
   return form not in ("pixels", "products") or kernel[1:] == (1, 1)
 
 

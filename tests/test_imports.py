@@ -32,7 +32,7 @@ MAY = {  # a package, or a single file of it -> the packages of ours that it may
   "models": set(),
   "losses": set(),
   "metrics": set(),
-  "flops": set(),
+  "flops": {"models"},
   "checkpoints": {"models"},
   "folders": {"models"},
   "predict": {"records", "clips", "batches", "models", "checkpoints", "folders"},

@@ -5,8 +5,10 @@ a 2-D convolution of every frame, k x 1 x 1 a 1-D convolution of every pixel.  T
 test holds them together); `jaction benchmark convolutions` measures them, and `choose` is the result.
 """
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,8 @@ from jax import Array, lax
 DIMENSIONS = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
 Padding = Sequence[tuple[int, int]]
+
+_only: contextvars.ContextVar[str | None] = contextvars.ContextVar("only", default=None)
 
 
 def same(kernel: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -38,17 +42,29 @@ def conv(
   if rank == 2:  # a temporal kernel of one
     kernel, strides, padding = kernel[None], (1, *strides), ((0, 0), *padding)
   if form == "auto":
-    form = choose(kernel.shape, groups, jax.default_backend())
+    form = _only.get() or choose(kernel.shape, groups, jax.default_backend())
   return FORMS[form](x, kernel, strides, padding, groups)
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+  """Within it "auto" is the plain convolution on every backend: for counting operations, and for exports."""
+  token = _only.set("lax")
+  try:
+    yield
+  finally:
+    _only.reset(token)
 
 
 def choose(kernel_shape: Sequence[int], groups: int, backend: str) -> str:
   """The form for a [t, h, w, C / groups, O] kernel."""
-  t, h, w, channels, _ = kernel_shape
+  t, h, w, channels, outputs = kernel_shape
   if backend != "cpu":
     return "frames" if t == 1 else "lax"
   if (h, w) == (1, 1) and groups == 1:
     return "products"
+  if channels == 1 and outputs == groups:
+    return "shifts"
   if t == 1:
     return "frames"
   if groups > 1:
@@ -122,11 +138,26 @@ def _as_stacked(x, kernel, strides, padding, groups):
   return _frames(lambda y: _lax(y, flat, strides[1:], padding[1:]), taps)
 
 
+def _as_shifts(x, kernel, strides, padding, groups):
+  """Depthwise: the sum over all taps of shifted frames times the tap's weight of each channel."""
+  x = jnp.pad(x, [(0, 0), *map(tuple, padding), (0, 0)])
+  counts = [(size - k) // s + 1 for size, k, s in zip(x.shape[1:4], kernel.shape, strides, strict=False)]
+
+  def tap(*start):
+    ends = [first + (count - 1) * stride + 1 for first, count, stride in zip(start, counts, strides, strict=True)]
+    y = lax.slice(x, (0, *start, 0), (x.shape[0], *ends, x.shape[-1]), (1, *strides, 1))
+    return y * kernel[start].reshape(1, 1, 1, 1, -1)
+
+  t, h, w = kernel.shape[:3]
+  return _sum([tap(i, j, k) for i in range(t) for j in range(h) for k in range(w)])
+
+
 FORMS = {
   "lax": _lax,  # any kernel
   "frames": _as_frames,  # t = 1
   "pixels": _as_pixels,  # h = w = 1, no spatial padding
   "products": _as_products,  # h = w = 1, no spatial padding, no groups
+  "shifts": _as_shifts,  # one input and one output channel a group
   "taps": _as_taps,  # any kernel
   "stacked": _as_stacked,  # any kernel
 }

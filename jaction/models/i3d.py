@@ -22,7 +22,9 @@ def i3d_resnet(
   """Stem 5 x 7 x 7; `stride_t` and `pool_stride_t` are its strides in time.  -> [B, T/8, H/32, W/32, 2048]."""
   stem = functools.partial(Stem, stride_t=stride_t, pool_stride_t=pool_stride_t)
   blocks = EVERY_SECOND if after is not None else ((),) * 4
-  return ResNet(depth, 64, stem, 5, INFLATED, pool2=POOL2, after=after, after_blocks=blocks, zero_init=zero_init)
+  return ResNet(
+    depth, 64, stem, 5, temporal=INFLATED, pool2=POOL2, after=after, after_blocks=blocks, zero_init=zero_init
+  )
 
 
 def c2d_resnet(depth: int = 50, *, pool2: bool = True, pool_padding: bool = False) -> nn.Module:

@@ -154,6 +154,18 @@ class BatchNorm(nn.Module):
     return _affine(x.reshape(self.groups, -1, features), factor[:, None], shift[:, None]).reshape(x.shape)
 
 
+class Blocks(nn.Module):
+  """A stage: blocks in a row, named block0, block1, ...; each is made by (name=) and called by (x, train=)."""
+
+  makers: Sequence[Any]
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool) -> Array:
+    for i, make in enumerate(self.makers):
+      x = make(name=f"block{i}")(x, train=train)
+    return x
+
+
 def _affine(x: Array, factor: Array, shift: Array) -> Array:
   """x * factor + shift along the last axis, computed in float32, in the type of x."""
   lead = (1,) * (x.ndim - factor.ndim)

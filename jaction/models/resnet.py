@@ -159,6 +159,7 @@ class ResNet(nn.Module):
   width: int = 64
   stem: Any = Stem
   stem_temporal: int | None = None
+  block: Any = None  # in place of the depth's own: another kind of residual block
   temporal: Sequence[Any] = (None, None, None, None)  # of res2 ... res5; see Stage
   pool2: tuple[int, int, int] | None = None  # a maximum over time between res2 and res3: size, stride, padding
   before: Callable[[Array], Array] = identity  # what the first convolution of a block sees
@@ -169,11 +170,11 @@ class ResNet(nn.Module):
   norm: Any = BatchNorm
 
   def setup(self):
-    block, counts = DEPTHS[self.depth]
+    usual, counts = DEPTHS[self.depth]
     self.conv1 = self.stem(self.width, self.stem_temporal, self.norm)
     for i, count in enumerate(counts):
       stage = Stage(
-        block,
+        self.block or usual,
         count,
         width=self.width * 2**i,
         stride=1 if i == 0 else 2,

@@ -25,7 +25,7 @@ def slow_only(
   after_blocks: Sequence[tuple[int, ...]] = ((), (), (), ()),
 ) -> nn.Module:
   """The Slow pathway: no temporal kernel before res4, no temporal stride.  -> [B, T, H/32, W/32, 32 * width]."""
-  return ResNet(depth, width, stem, 1, SLOW, after=after, after_blocks=after_blocks, zero_init=True)
+  return ResNet(depth, width, stem, 1, temporal=SLOW, after=after, after_blocks=after_blocks, zero_init=True)
 
 
 class SlowFast(nn.Module):

@@ -13,11 +13,14 @@ from jaction.errors import InputError, nearest
 from jaction.models.audio import AudioResNet
 from jaction.models.bninception import BNInception
 from jaction.models.c3d import C3D
+from jaction.models.csn import csn
 from jaction.models.heads import FrameHead, PoolHead
 from jaction.models.i3d import POOL2, c2d_resnet, i3d_resnet
 from jaction.models.inception import InceptionI3D
+from jaction.models.layers import BatchNorm
 from jaction.models.mobilenet_v2 import MobileNetV2
 from jaction.models.nonlocal_block import NonLocal
+from jaction.models.r2plus1d import R2Plus1D
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import PatchStem, ResNet, Stem
 from jaction.models.slowfast import SlowFast, slow_only
@@ -26,6 +29,7 @@ from jaction.models.tin import tin_resnet
 from jaction.models.tpn import TPN, TPNHead
 from jaction.models.trn import RelationHead
 from jaction.models.tsm import temporal_shift, tsm_resnet
+from jaction.models.x3d import X3D, X3DHead
 
 TSN = "arXiv:1608.00859"
 TSM = "arXiv:1811.08383"
@@ -35,6 +39,7 @@ TPN_PAPER = "arXiv:2004.03548"
 I3D = "arXiv:1711.07971"
 AV_SLOWFAST = "arXiv:2001.08740"
 DENSE = ("clips", 10, 256, "three_crop")
+MEAN_CSN, STD_CSN = (110.2008, 100.63983, 95.99475), (58.14765, 56.46975, 55.332)  # as MMAction2 corrected it later
 MEAN_FB, STD_FB = (114.75, 114.75, 114.75), (57.375, 57.375, 57.375)  # PySlowFast, PyTorchVideo
 
 
@@ -116,16 +121,16 @@ def _i3d(
   return Variant(backbone, PoolHead, (frames, stride, 224), DENSE, params, macs, I3D, *norm)
 
 
-def _frames(backbone: Callable[[], nn.Module], head: Any, crops: str, *, params: int, macs: int, paper: str) -> Variant:
-  """2-D networks on eight segments of the video."""
-  return Variant(backbone, head, (8, 1, 224), ("segments", 8, 256, crops), params, macs, paper)
-
-
 def _audio(
   backbone: Callable[[], nn.Module], frames: int, clips: int, *, params: int, macs: int, paper: str
 ) -> Variant:
   """80 mel bands; MMAction2 has no normalisation of spectrograms, so mean and std mean nothing here."""
   return Variant(backbone, PoolHead, (frames, 1, 80), ("spectrograms", clips, 80, "no_crop"), params, macs, paper)
+
+
+def _frames(backbone: Callable[[], nn.Module], head: Any, crops: str, *, params: int, macs: int, paper: str) -> Variant:
+  """2-D networks on eight segments of the video."""
+  return Variant(backbone, head, (8, 1, 224), ("segments", 8, 256, crops), params, macs, paper)
 
 
 def _tiny(backbone: Callable[[], nn.Module], head: Any, frames: int, stride: int, *, params: int, macs: int) -> Variant:
@@ -142,6 +147,30 @@ def _attending(mode: str) -> dict[str, Any]:
 
 _SCALED = {"after": functools.partial(NonLocal, scale=True), "after_blocks": ((), (0, 2), (0, 2, 4), ())}
 _NL_FB = functools.partial(NonLocal, scale=True, pool_first=True, out_bias=True)
+
+
+def _csn(depth: int, *, params: int, macs: int, facebook: bool = False, **options: Any) -> Variant:
+  norm = (MEAN_FB, STD_FB) if facebook else (MEAN_CSN, STD_CSN)
+  backbone = functools.partial(csn, depth, **options)
+  return Variant(backbone, PoolHead, (32, 2, 224), DENSE, params, macs, "arXiv:1904.02811", *norm)
+
+
+def _r2plus1d(depth: int, frames: int, stride: int, *, params: int, macs: int, facebook: bool = False) -> Variant:
+  paper, clip = "arXiv:1711.11248", (frames, stride, 224)
+  if facebook:
+    backbone = functools.partial(R2Plus1D, depth, (1, 1, 2, 2), True)
+    return Variant(backbone, PoolHead, clip, DENSE, params, macs, paper, MEAN_FB, STD_FB)
+  norm = functools.partial(BatchNorm, eps=1e-3)  # of the norms behind a pair; those inside have 1e-5
+  return Variant(functools.partial(R2Plus1D, depth, norm=norm), PoolHead, clip, DENSE, params, macs, paper)
+
+
+def _x3d(
+  frames: int, stride: int, side: int, depth: float = 2.2, *, params: int, macs: int, ptv: bool = False
+) -> Variant:
+  views = ("clips", 10, {160: 192, 224: 256, 312: 356}[side], "center_crop")
+  backbone = functools.partial(X3D, gamma_d=depth, first_shortcut_norm=not ptv)
+  return Variant(backbone, X3DHead, (frames, stride, side), views, params, macs, "arXiv:2004.04730", MEAN_FB, STD_FB)
+
 
 VARIANTS: Mapping[str, Variant] = {
   # depth, segments
@@ -214,29 +243,12 @@ VARIANTS: Mapping[str, Variant] = {
   "c2d_r50_8x8x1": _i3d(c2d_resnet, 8, 8, params=24_327_632, macs=19_289_505_792),
   "c2d_r50_nopool_8x8x1": _i3d(lambda: c2d_resnet(pool2=False), 8, 8, params=24_327_632, macs=32_479_674_368),
   "c2d_r50_8x8x1_fb": _i3d(
-    lambda: ResNet(50, 64, Stem, 1, ((1, 1),) * 4, pool2=POOL2),
+    lambda: ResNet(50, 64, Stem, 1, temporal=((1, 1),) * 4, pool2=POOL2),
     8,
     8,
     params=24_327_632,
     macs=19_493_191_680,
     facebook=True,
-  ),
-  # backbone, head, crops of the test
-  "tin_r50_1x1x8": _frames(
-    tin_resnet, lambda k: FrameHead(k, 0.8), "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN
-  ),
-  "tin_tsm_r50_1x1x8": _frames(tin_resnet, FrameHead, "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN),
-  "tanet_r50_1x1x8": _frames(
-    TANet, FrameHead, "three_crop", params=25_590_320, macs=32_714_368_000, paper="arXiv:2005.06803"
-  ),
-  "trn_r50_1x1x8": _frames(
-    ResNet, RelationHead, "three_crop", params=27_047_728, macs=32_709_062_656, paper="arXiv:1711.08496"
-  ),
-  "tpn_tsm_r50_1x1x8": _frames(
-    lambda: TPN(tsm_resnet()), TPNHead, "three_crop", params=83_371_872, macs=41_233_448_960, paper=TPN_PAPER
-  ),
-  "tpn_slowonly_r50_8x8x1": Variant(
-    lambda: TPN(slow_only()), TPNHead, (8, 8, 224), DENSE, params=91_498_336, macs=50_276_368_384, paper=TPN_PAPER
   ),
   "i3d_inception_v1_64x1x1": Variant(
     InceptionI3D,
@@ -264,6 +276,45 @@ VARIANTS: Mapping[str, Variant] = {
   "tsn_r18_audio": _audio(lambda: ResNet(18), 64, 1, params=11_375_440, macs=185_622_528, paper=TSN),
   "tsn_r50_audio": _audio(lambda: ResNet(50), 128, 1, params=24_321_360, macs=847_708_160, paper=TSN),
   "audioonly_r50": _audio(AudioResNet, 64, 10, params=6_315_728, macs=1_660_108_800, paper=AV_SLOWFAST),
+  # backbone, head, crops of the test
+  "tin_r50_1x1x8": _frames(
+    tin_resnet, lambda k: FrameHead(k, 0.8), "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN
+  ),
+  "tin_tsm_r50_1x1x8": _frames(tin_resnet, FrameHead, "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN),
+  "tanet_r50_1x1x8": _frames(
+    TANet, FrameHead, "three_crop", params=25_590_320, macs=32_714_368_000, paper="arXiv:2005.06803"
+  ),
+  "trn_r50_1x1x8": _frames(
+    ResNet, RelationHead, "three_crop", params=27_047_728, macs=32_709_062_656, paper="arXiv:1711.08496"
+  ),
+  "tpn_tsm_r50_1x1x8": _frames(
+    lambda: TPN(tsm_resnet()), TPNHead, "three_crop", params=83_371_872, macs=41_233_448_960, paper=TPN_PAPER
+  ),
+  "tpn_slowonly_r50_8x8x1": Variant(
+    lambda: TPN(slow_only()), TPNHead, (8, 8, 224), DENSE, params=91_498_336, macs=50_276_368_384, paper=TPN_PAPER
+  ),
+  # depth
+  "ircsn_r50_32x2x1": _csn(50, params=13_131_152, macs=42_308_519_936),
+  "ircsn_r101_32x2x1": _csn(101, params=22_213_776, macs=56_468_187_136),
+  "ircsn_r152_32x2x1": _csn(152, params=29_703_568, macs=74_046_244_864),
+  "ircsn_bnfrozen_r50_32x2x1": _csn(50, params=13_131_152, macs=42_308_519_936, frozen=True),
+  "ircsn_bnfrozen_r152_32x2x1": _csn(152, params=29_703_568, macs=74_046_244_864, frozen=True),
+  "ipcsn_r50_32x2x1": _csn(50, params=14_388_624, macs=47_652_063_232, interaction_preserved=True),
+  "ipcsn_r152_32x2x1": _csn(152, params=32_992_656, macs=83_294_685_184, interaction_preserved=True),
+  "ircsn_r101_32x2x1_fb": _csn(101, params=22_213_776, macs=56_468_187_136, eps=1e-5, facebook=True),
+  # depth, frames, stride
+  "r2plus1d_r34_8x8x1": _r2plus1d(34, 8, 8, params=63_759_281, macs=40_561_228_800),
+  "r2plus1d_r34_32x2x1": _r2plus1d(34, 32, 2, params=63_759_281, macs=162_244_300_800),
+  "r2plus1d_r50_16x4x1_fb": _r2plus1d(50, 16, 4, params=28_107_600, macs=57_533_825_024, facebook=True),
+  # frames, stride, side, depth factor
+  "x3d_xs_4x12x1": _x3d(4, 12, 160, params=3_794_322, macs=605_256_512),
+  "x3d_s_13x6x1": _x3d(13, 6, 160, params=3_794_322, macs=1_962_892_112),
+  "x3d_m_16x5x1": _x3d(16, 5, 224, params=3_794_322, macs=4_732_468_736),
+  "x3d_l_16x5x1": _x3d(16, 5, 312, 5.0, params=6_153_432, macs=18_367_710_176),
+  "x3d_xs_4x12x1_fb": _x3d(4, 12, 160, params=3_794_274, macs=605_256_512, ptv=True),
+  "x3d_s_13x6x1_fb": _x3d(13, 6, 160, params=3_794_274, macs=1_962_892_112, ptv=True),
+  "x3d_m_16x5x1_fb": _x3d(16, 5, 224, params=3_794_274, macs=4_732_468_736, ptv=True),
+  "x3d_l_16x5x1_fb": _x3d(16, 5, 312, 5.0, params=6_153_384, macs=18_367_710_176, ptv=True),
   "tsm_mobilenetv2_1x1x8": _frames(
     lambda: MobileNetV2(temporal_shift), FrameHead, "three_crop", params=2_736_272, macs=2_400_050_176, paper=TSM
   ),
