@@ -29,11 +29,14 @@ def check():
   sys.path.remove(str(FOLDER))
 
 
+DEEP = ("_r101", "_r152", "x3d_l", "x3d_m")  # compile for long
+
+
 def cases():
-  """Every case; the training ones compile for long, so that only one of them runs by default."""
+  """Every case; by default neither the deep networks nor, but for one, the training ones, which compile for long."""
   first = next((case for case in KNOWN if case.startswith("train_")), None)
   for case in KNOWN or ["none"]:
-    slow = case.startswith("train_") and case != first or case.startswith("train_steps")
+    slow = case.startswith("train_") and case != first or any(part in KNOWN[case]["model"] for part in DEEP if KNOWN)
     yield pytest.param(case, marks=pytest.mark.slow if slow else ())
 
 

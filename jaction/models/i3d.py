@@ -17,14 +17,15 @@ POOL2 = (2, 2, 0)
 
 
 def i3d_resnet(
-  depth: int = 50, *, stride_t: int = 2, after: Any = None, zero_init: bool = False, pool_stride_t: int = 2
+  depth: int = 50, *, stride_t: int = 2, pool_stride_t: int = 2, temporal: Any = INFLATED, after: Any = None
 ) -> nn.Module:
-  """Stem 5 x 7 x 7; `stride_t` and `pool_stride_t` are its strides in time.  -> [B, T/8, H/32, W/32, 2048]."""
+  """Stem 5 x 7 x 7; `stride_t` and `pool_stride_t` are its strides in time.  -> [B, T/8, H/32, W/32, 2048].
+
+  With both strides 1 and every block inflated (`temporal`) it is MMAction2's "heavy" form, for eight frames.
+  """
   stem = functools.partial(Stem, stride_t=stride_t, pool_stride_t=pool_stride_t)
   blocks = EVERY_SECOND if after is not None else ((),) * 4
-  return ResNet(
-    depth, 64, stem, 5, temporal=INFLATED, pool2=POOL2, after=after, after_blocks=blocks, zero_init=zero_init
-  )
+  return ResNet(depth, 64, stem, 5, temporal=temporal, pool2=POOL2, after=after, after_blocks=blocks)
 
 
 def c2d_resnet(depth: int = 50, *, pool2: bool = True, pool_padding: bool = False) -> nn.Module:

@@ -220,6 +220,13 @@ VARIANTS: Mapping[str, Variant] = {
   # backbone, frames, stride
   "i3d_r50_32x2x1": _i3d(i3d_resnet, 32, 2, params=28_043_472, macs=33_128_218_624),
   "i3d_r50_dense_32x2x1": _i3d(i3d_resnet, 32, 2, params=28_043_472, macs=33_128_218_624),
+  "i3d_r50_heavy_8x8x1": _i3d(
+    lambda: i3d_resnet(stride_t=1, pool_stride_t=1, temporal=((3, 1),) * 4),
+    8,
+    8,
+    params=33_024_208,
+    macs=31_695_994_880,
+  ),
   "i3d_nl_gaussian_r50_32x2x1": _i3d(
     lambda: i3d_resnet(after=functools.partial(NonLocal, "gaussian")), 32, 2, params=31_723_728, macs=41_723_166_720
   ),
