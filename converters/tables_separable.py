@@ -91,6 +91,7 @@ def csn_rows(rows: tuple[Row, ...], *, interaction_preserved: bool) -> tuple[Row
     *conv(f"layer{{s}}.{{b}}.conv2.{last}.conv", f"{BLOCK}/conv2"),
     *norm(f"layer{{s}}.{{b}}.conv2.{last}.bn", f"{BLOCK}/bn2"),
     *conv("layer{s}.{b}.conv2.0.conv", f"{BLOCK}/conv2_mix"),
+    *norm("layer{s}.{b}.conv2.0.bn", f"{BLOCK}/bn2_mix"),
   )
 
 

@@ -31,7 +31,7 @@ class CsnBottleneck(nn.Module):
     out, strides = 4 * self.width, (self.stride,) * 3
     y = nn.relu(self.norm(name="bn1")(Conv(self.width, (1, 1, 1), name="conv1")(x), train=train))
     if self.interaction_preserved:
-      y = Conv(self.width, (1, 1, 1), name="conv2_mix")(y)
+      y = self.norm(name="bn2_mix")(Conv(self.width, (1, 1, 1), name="conv2_mix")(y), train=train)  # no ReLU
     y = Conv(self.width, (3, 3, 3), strides, groups=self.width, name="conv2")(y)
     y = nn.relu(self.norm(name="bn2")(y, train=train))
     y = Conv(out, (1, 1, 1), name="conv3")(y)

@@ -306,8 +306,8 @@ VARIANTS: Mapping[str, Variant] = {
   "ircsn_r152_32x2x1": _csn(152, params=29_703_568, macs=74_046_244_864),
   "ircsn_bnfrozen_r50_32x2x1": _csn(50, params=13_131_152, macs=42_308_519_936, frozen=True),
   "ircsn_bnfrozen_r152_32x2x1": _csn(152, params=29_703_568, macs=74_046_244_864, frozen=True),
-  "ipcsn_r50_32x2x1": _csn(50, params=14_388_624, macs=47_652_063_232, interaction_preserved=True),
-  "ipcsn_r152_32x2x1": _csn(152, params=32_992_656, macs=83_294_685_184, interaction_preserved=True),
+  "ipcsn_r50_32x2x1": _csn(50, params=14_396_176, macs=47_652_063_232, interaction_preserved=True),
+  "ipcsn_r152_32x2x1": _csn(152, params=33_016_592, macs=83_294_685_184, interaction_preserved=True),
   "ircsn_r101_32x2x1_fb": _csn(101, params=22_213_776, macs=56_468_187_136, eps=1e-5, facebook=True),
   # depth, frames, stride
   "r2plus1d_r34_8x8x1": _r2plus1d(34, 8, 8, params=63_759_281, macs=40_561_228_800),
