@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from jaction.models.layers import BatchNorm, Conv
+from jaction.models.layers import BatchNorm, Conv, call_block
 from jaction.models.resnet import DEPTHS
 
 
@@ -72,7 +72,8 @@ class AudioStage(nn.Module):
   def __call__(self, x: Array, *, train: bool) -> Array:
     for i in range(self.blocks):
       stride = self.stride if i == 0 else 1
-      x = AudioBottleneck(self.width, stride, self.factorized, self.norm, name=f"block{i}")(x, train=train)
+      block = AudioBottleneck(self.width, stride, self.factorized, self.norm, name=f"block{i}")
+      x = call_block(block, x, train=train)
     return x
 
 

@@ -13,7 +13,7 @@ from jax import Array
 
 from jaction.models.conv import max_pool
 from jaction.models.inception import Unit, max_pool_ceil
-from jaction.models.layers import BatchNorm
+from jaction.models.layers import BatchNorm, call_block
 
 
 class Widths(NamedTuple):
@@ -86,5 +86,5 @@ class BNInception(nn.Module):
     x = Unit(192, (3, 3), use_bias=True, norm=self.norm, name="conv2")(x, train=train)
     x = max_pool_ceil(x, (3, 3), (2, 2))
     for name, widths in BLOCKS.items():
-      x = Inception(widths, self.norm, name=f"inception_{name}")(x, train=train)
+      x = call_block(Inception(widths, self.norm, name=f"inception_{name}"), x, train=train)
     return x

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax import Array
 
 from jaction.models.conv import max_pool
-from jaction.models.layers import BatchNorm, Conv
+from jaction.models.layers import BatchNorm, Conv, call_block
 
 
 def max_pool_ceil(x: Array, window: Sequence[int], strides: Sequence[int]) -> Array:
@@ -92,7 +92,7 @@ class InceptionI3D(nn.Module):
     x = Unit(192, (3, 3, 3), norm=self.norm, name="conv2")(x, train=train)
     x = max_pool_ceil(x, (1, 3, 3), (1, 2, 2))
     for name, widths in BLOCKS.items():
-      x = Inception(widths, self.norm, name=f"inception_{name}")(x, train=train)
+      x = call_block(Inception(widths, self.norm, name=f"inception_{name}"), x, train=train)
       if name in POOLS:
         x = max_pool_ceil(x, POOLS[name], (2, 2, 2))
     return x

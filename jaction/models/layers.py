@@ -40,10 +40,20 @@ ZERO, ONE = Draw(std=0, mean=0.0), Draw(std=0, mean=1.0)
 _drawn: contextvars.ContextVar[dict | None] = contextvars.ContextVar("drawn", default=None)
 
 
+frozen_rule: contextvars.ContextVar[Any] = contextvars.ContextVar("frozen_rule", default=None)  # see freeze.Rule
+rematerialized: contextvars.ContextVar[list | None] = contextvars.ContextVar("rematerialized", default=None)
+
+
 def _param(module: nn.Module, name: str, draw: Draw, shape: Sequence[int]) -> Array:
   if (drawn := _drawn.get()) is not None:
     drawn[("params", *module.path, name)] = draw
-  return module.param(name, draw, tuple(shape))
+  value = module.param(name, draw, tuple(shape))
+  rule = frozen_rule.get()
+  return (
+    lax.stop_gradient(value)
+    if rule is not None and rule.leaf(module.path, name, isinstance(module, BatchNorm))
+    else value
+  )
 
 
 def initialize(model: nn.Module, *inputs: Any, seed: int = 0) -> dict:
@@ -119,7 +129,8 @@ class BatchNorm(nn.Module):
 
   Under jit over a mesh the statistics are those of the global batch.  `groups` cuts the batch axis into that many parts
   with statistics of their own (PyTorch's per-device statistics; PySlowFast's sub-batch norm); the running statistics
-  take their mean.  `frozen`: the running statistics are used, and kept, in training too.
+  take their mean.  `frozen`: the running statistics are used, and kept, in training too.  Variables from `fuse` hold
+  one parameter, `shift`, in place of all others: the norm is an addition then, for inference alone.
   """
 
   eps: float = 1e-5
@@ -131,11 +142,17 @@ class BatchNorm(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     features = x.shape[-1]
+    if self.has_variable("params", "shift"):
+      if train:
+        raise ValueError("the batch norms of this model are folded into its convolutions (fuse): it cannot be trained")
+      shift = self.get_variable("params", "shift")
+      return (x.astype(jnp.float32) + shift.reshape((1,) * (x.ndim - 1) + (-1,))).astype(x.dtype)
     scale = _param(self, "scale", self.draw, (features,))
     bias = _param(self, "bias", ZERO, (features,))
     mean = self.variable("batch_stats", "mean", jnp.zeros, (features,), jnp.float32)
     var = self.variable("batch_stats", "var", jnp.ones, (features,), jnp.float32)
-    if not train or self.frozen:
+    rule = frozen_rule.get()
+    if not train or self.frozen or (rule is not None and rule.norm(self.path)):
       factor = scale * lax.rsqrt(var.value + self.eps)
       return _affine(x, factor, bias - mean.value * factor)
     if x.shape[0] % self.groups:
@@ -154,6 +171,16 @@ class BatchNorm(nn.Module):
     return _affine(x.reshape(self.groups, -1, features), factor[:, None], shift[:, None]).reshape(x.shape)
 
 
+def call_block(block: nn.Module, x: Array, *, train: bool) -> Array:
+  """block(x, train=train).  In training under a recognizer with `remat` only x is kept for the backward pass, which
+  computes what is inside the block again."""
+  called = rematerialized.get()
+  if called is None or not train:
+    return block(x, train=train)
+  called.append(block.name)
+  return nn.remat(lambda block, x: block(x, train=train))(block, x)
+
+
 class Blocks(nn.Module):
   """A stage: blocks in a row, named block0, block1, ...; each is made by (name=) and called by (x, train=)."""
 
@@ -162,7 +189,7 @@ class Blocks(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     for i, make in enumerate(self.makers):
-      x = make(name=f"block{i}")(x, train=train)
+      x = call_block(make(name=f"block{i}"), x, train=train)
     return x
 
 

@@ -7,7 +7,7 @@ import jax
 from flax import linen as nn
 from jax import Array
 
-from jaction.models.layers import BatchNorm, Conv
+from jaction.models.layers import BatchNorm, Conv, call_block
 from jaction.models.resnet import identity
 
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -64,5 +64,6 @@ class MobileNetV2(nn.Module):
     for s, (expansion, features, blocks, first) in enumerate(STAGES, start=1):
       for b in range(blocks):
         stride, name = first if b == 0 else 1, f"stage{s}_block{b}"
-        x = InvertedResidual(features, expansion, stride, self.before, self.norm, name=name)(x, train=train)
+        block = InvertedResidual(features, expansion, stride, self.before, self.norm, name=name)
+        x = call_block(block, x, train=train)
     return ConvNorm(1280, norm=self.norm, name="conv2")(x, train=train)

@@ -1,12 +1,17 @@
 """A backbone and a head over the views of each video."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+
+from jaction.errors import InputError
+from jaction.models.freeze import freezing
+from jaction.models.layers import rematerialized
 
 
 class Recognizer(nn.Module):
@@ -17,12 +22,18 @@ class Recognizer(nn.Module):
   pooled features [B, V, F] that the last layer would see.  The computation runs in `dtype`; parameters, batch
   statistics and the result are float32.  With `aux` the result is (scores, {name: scores of an auxiliary head}), from
   networks that have such heads.
+
+  `frozen_stages` and `frozen_norms` say what training leaves as it is (see freeze.py); `remat` makes training keep the
+  input of each block alone, and compute its inside again in the backward pass: less memory, the same gradients.
   """
 
   backbone: nn.Module
   head: nn.Module
   clip: tuple[int, ...] = (8, 224, 224)  # T, H, W that one view is meant to have; T, F of sound
   dtype: Any = jnp.float32
+  frozen_stages: int = -1  # 0: what lies before the first stage; n: the first n stages too; -1: nothing
+  frozen_norms: str = "none"  # of the backbone: statistics, all, partial; see freeze.NORMS
+  remat: bool = False
 
   def __call__(
     self,
@@ -42,9 +53,25 @@ class Recognizer(nn.Module):
     b, v = (clips[0] if pair else clips).shape[:2]
     one = (1,) * (3 - len(self.clip))  # a spectrogram is one frame
     folded = jax.tree.map(lambda x: jnp.asarray(x, self.dtype).reshape(b * v, *one, *x.shape[2:]), clips)
-    features = self.backbone(folded, train=train)
+    with freezing((*self.path, "backbone"), self.frozen_stages, self.frozen_norms), _remat(self.remat and train):
+      features = self.backbone(folded, train=train)
     extra = {"aux": True} if aux else {}
     if aux and not hasattr(self.head, "aux_weight"):
       raise ValueError(f"aux=True wants a network with auxiliary heads; a {type(self.head).__name__} has none")
     out = self.head(features, train=train, return_features=return_features, **extra)
     return jax.tree.map(lambda x: x.astype(jnp.float32).reshape(b, v, -1), out)
+
+
+@contextlib.contextmanager
+def _remat(wanted: bool) -> Iterator[None]:
+  """Within it `call_block` keeps no inner values.  InputError where the network has no blocks."""
+  if not wanted:
+    yield
+    return
+  token = rematerialized.set(blocks := [])
+  try:
+    yield
+  finally:
+    rematerialized.reset(token)
+  if not blocks:
+    raise InputError("remat=True: this network has no blocks whose inside could be computed again")

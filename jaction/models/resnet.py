@@ -11,7 +11,7 @@ from flax import linen as nn
 from jax import Array
 
 from jaction.models.conv import max_pool, same
-from jaction.models.layers import ONE, ZERO, BatchNorm, Conv
+from jaction.models.layers import ONE, ZERO, BatchNorm, Conv, call_block
 
 
 def identity(x: Array) -> Array:
@@ -135,7 +135,7 @@ class Stage(nn.Module):
       temporal = self.temporal[i % len(self.temporal)] if nested else self.temporal
       before = self.before if i % self.every == 0 else identity
       block = self.block(self.width, stride, temporal, before, self.zero_init, self.norm, name=f"block{i}")
-      x = block(x, train=train)
+      x = call_block(block, x, train=train)
       if i in self.after_blocks:
         x = self.after(norm=self.norm, name=f"after{i}")(x, train=train)
     return x
