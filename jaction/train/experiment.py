@@ -17,13 +17,13 @@ from jaction.checkpoints import Checkpoints
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError, nearest
 from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
-from jaction.models import create_model, initialize
+from jaction.models import create_model, frozen_leaves, initialize
 from jaction.predict.scoring import make_predict_step, mean_loss, score_batches
 from jaction.records import FrameCache, Record, class_names, read_label_map, read_records
 from jaction.train.checks import check_label_tables, check_numbers
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, whole
-from jaction.train.optim import in_steps, make_optimizer, make_schedule
+from jaction.train.optim import in_steps, leaving, make_optimizer, make_schedule
 from jaction.train.state import TrainState, new_state
 from jaction.train.step import classification, make_train_step
 
@@ -65,6 +65,8 @@ class Experiment:
     warmup = in_steps(config["schedule"]["warmup"], what="schedule.warmup", optional=True, **sizes)
     self.schedule = make_schedule(config["schedule"], total=self.total, warmup=warmup, **sizes)
     self.optimizer = make_optimizer(config["optimizer"])
+    if frozen := frozen_leaves(self.model, self._input()):
+      self.optimizer = leaving(frozen, self.optimizer)
     task = classification(config["loss"]["name"], label_smoothing=config["loss"]["label_smoothing"])
     mean, std = (tuple(config["preprocessing"]["train"][key]) for key in ("mean", "std"))
     self.step = make_train_step(self.model, task, self.optimizer, self.mesh, seed=config["seed"], mean=mean, std=std)

@@ -7,10 +7,11 @@ the direction, and the learning rate multiplies last, so that a change of it sca
 import bisect
 import fnmatch
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaction.errors import InputError, nearest
@@ -105,6 +106,14 @@ def make_optimizer(optimizer: Mapping[str, Any]) -> optax.GradientTransformation
     [optax.stateless(lambda g, _: _by_path(lambda path, g: g * groups(path)[0], g))] if optimizer["groups"] else []
   )
   return optax.chain(*clip, *chains[name], *rates)
+
+
+def leaving(frozen: Container[str], optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+  """`optimizer` with no direction for the leaves at these paths, such as "head/fc/kernel": no decay either."""
+  still = optax.stateless(
+    lambda direction, _: _by_path(lambda path, d: jnp.zeros_like(d) if path in frozen else d, direction)
+  )
+  return optax.chain(optimizer, still)
 
 
 def check_groups(groups: Sequence[tuple[str, float, float]]) -> Callable[[str], tuple[float, float]]:
