@@ -14,8 +14,9 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from rich.console import Console
 from rich.table import Table
 
-from jaction.converters import from_torch, to_torch
+from jaction.converters import from_torch, inflate, to_torch
 from jaction.converters.engine import IGNORED
+from jaction.converters.inflation import CLASSIFIER, FORMS
 from jaction.converters.names import num_classes
 from jaction.converters.reader import Checkpoint, read_checkpoint_file
 from jaction.converters.writer import write_checkpoint
@@ -36,13 +37,25 @@ def main(argv: list[str]) -> int:
   parser.add_argument("--labels", metavar="FILE", help="the names of the classes, one a line")
   parser.add_argument("--to-torch", action="store_true", help="write the folder's weights as a PyTorch state dict")
   parser.add_argument("--layout", help="with --to-torch: whose names (the model's own toolbox)")
+  parser.add_argument(
+    "--inflate",
+    nargs="?",
+    const=FORMS[0],
+    choices=FORMS,
+    help="the checkpoint is torchvision's ImageNet ResNet: into the middle of 3-D kernels, or spread over them",
+  )
+  parser.add_argument("--channels", type=int, help="with --inflate: of the input, such as 2 or 10 of optical flow")
   parser.add_argument("--overwrite", action="store_true", help="replace what is at --output")
   args = parser.parse_args(argv)
   output = Path(args.output)
   taken = output.exists() and (args.to_torch or not output.is_dir() or any(output.iterdir()))
   if taken and not args.overwrite:
     raise InputError(f"{output}: exists already; give another --output, or --overwrite to replace it")
+  if args.channels is not None and args.inflate is None:
+    raise InputError("--channels goes with --inflate; other checkpoints say it themselves")
   if args.to_torch:
+    if args.inflate is not None:
+      raise InputError("--inflate says nothing together with --to-torch")
     if args.num_classes is not None or args.labels is not None:
       raise InputError("--num-classes and --labels say nothing together with --to-torch: the folder has its own")
     to_file(args.checkpoint, output, layout=args.layout, name=args.model)
@@ -50,7 +63,12 @@ def main(argv: list[str]) -> int:
     raise InputError("--model is missing: the network that the checkpoint is for, such as tsm_r50_1x1x8")
   else:
     labels = () if args.labels is None else read_label_map(args.labels)
-    to_folder(args.checkpoint, output, name=args.model, classes=args.num_classes, labels=labels)
+    if args.inflate is None:
+      to_folder(args.checkpoint, output, name=args.model, classes=args.num_classes, labels=labels)
+    else:
+      channels = 3 if args.channels is None else args.channels
+      options = {"classes": args.num_classes, "labels": labels, "form": args.inflate, "channels": channels}
+      inflate_to_folder(args.checkpoint, output, name=args.model, **options)
   return 0
 
 
@@ -90,8 +108,48 @@ def to_folder(
     source=_source(file),
     reinitialized=report.reinitialized,
   )
-  _print(name, file, variables, report, own, classes)
+  why = f"{own} classes in the checkpoint, {classes} wanted: train before use"
+  _print(name, file, variables, report, why, classes)
   Console(highlight=False, soft_wrap=True).print(f"saved to {output}: open it with jaction.load({str(output)!r})")
+  return report
+
+
+def inflate_to_folder(
+  checkpoint: str | os.PathLike,
+  output: str | os.PathLike,
+  *,
+  name: str,
+  classes: int | None = None,
+  labels: tuple[str, ...] = (),
+  form: str = FORMS[0],
+  channels: int = 3,
+) -> Report:
+  """Writes a model folder to begin training from: torchvision's ImageNet ResNet inflated (see `inflate`).
+
+  classes: None for as many as there are labels, else 400.
+  """
+  row = variant(name)
+  classes = (len(labels) or 400) if classes is None else classes
+  if labels and len(labels) != classes:
+    raise InputError(f"{len(labels)} labels for {classes} classes")
+  file = read_checkpoint_file(checkpoint)
+  try:
+    variables, initial = inflate(file.weights, create_model(name, num_classes=classes), form=form, channels=channels)
+  except CheckpointError as error:
+    raise CheckpointError(f"{file.path} as {name}: {error}") from error
+  report = Report(tuple(path for path in flatten_dict(variables, sep="/") if path not in initial), initial)
+  save_model(
+    output,
+    name=name,
+    fields={"num_classes": classes},
+    variables=variables,
+    labels=labels,
+    preprocessing=row.preprocessing if channels == 3 else None,
+    source=_source(file) | {"inflated": form},
+    reinitialized=report.reinitialized,
+  )
+  _print(name, file, variables, report, "ImageNet has nothing for them: train before use", classes)
+  Console(highlight=False, soft_wrap=True).print(f"saved to {output}: name it as init.folder of an experiment")
   return report
 
 
@@ -136,20 +194,19 @@ def _source(file: Checkpoint) -> dict:
   return {"checkpoint": os.path.basename(file.path), "sha256": digest, "kind": file.kind}
 
 
-def _print(name: str, file: Checkpoint, variables: dict, report: Report, own: int, classes: int) -> None:
+def _print(name: str, file: Checkpoint, variables: dict, report: Report, why: str, classes: int) -> None:
   """The load report: counts, then the names behind all but the ordinary ones."""
   flat: dict[str, Any] = flatten_dict(variables, sep="/")
   sizes = {path: np.size(leaf) for path, leaf in flat.items()}
   parameters = sum(size for path, size in sizes.items() if path.startswith("params/"))
   ignored = [key for key in file.weights if key.endswith(IGNORED)]
+  left_out = [key for key in CLASSIFIER if key in file.weights]
   widened = [key for key, value in file.weights.items() if value.dtype != np.float32 and key not in set(ignored)]
   rows = {
     "loaded": (report.loaded, "from the checkpoint"),
-    "re-initialised": (
-      report.reinitialized,
-      f"{own} classes in the checkpoint, {classes} wanted: train before use",
-    ),
+    "re-initialised": (report.reinitialized, why),
     "ignored": (ignored, "batch counters, which no computation here reads"),
+    "left out": (left_out, "the classifier of ImageNet"),
     "stored as float32": (widened, "other number types in the checkpoint"),
     "not arrays": (file.skipped, "entries of the state dict without numbers"),
     "not built": (file.inert, "classes the file refers to; nothing of it was run"),
