@@ -1,0 +1,43 @@
+"""docs/models.md is what docs/make_models.py writes."""
+
+import csv
+import importlib.util
+import pathlib
+
+import pytest
+
+from jaction.models import VARIANTS
+
+DOCS = pathlib.Path(__file__).parent.parent / "docs"
+AGAIN = "run python docs/make_models.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+  spec = importlib.util.spec_from_file_location("make_models", DOCS / "make_models.py")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+def rows():
+  lines = [line for line in (DOCS / "models.md").read_text().splitlines() if line.startswith("| `")]
+  return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_the_table_of_models_has_every_name_with_the_facts_of_its_row(script):
+  assert [row[0].strip("`") for row in rows()] == list(VARIANTS), AGAIN
+  for name, row in zip(VARIANTS, rows(), strict=True):
+    assert row[: len(script.facts(name))] == script.facts(name), AGAIN
+
+
+def test_the_table_of_models_has_the_measured_differences(script):
+  measured = script.differences()
+  with (DOCS / "parity.csv").open() as file:
+    assert {row["model"] for row in csv.DictReader(file)} <= set(VARIANTS)
+  assert [row[6] for row in rows()] == [measured.get(name, "-") for name in VARIANTS], AGAIN
+
+
+@pytest.mark.reference
+def test_the_table_of_models_is_what_the_script_writes(script, shared):
+  assert (DOCS / "models.md").read_text() == script.table(shared / "zoo"), AGAIN
