@@ -23,8 +23,9 @@ def fuse(model: nn.Module, variables: Mapping[str, Any], *inputs: Any) -> tuple[
   models here, the one over the sum of the two directions of sound.  A fused model cannot be trained, nor its variables
   be saved as a model folder: save first, fuse after loading.
 
-  The gain is in arrays and operations.  XLA joins a norm's multiplication and addition with the ReLU behind them by
-  itself: do not expect more speed without measuring.
+  The gain is in arrays and operations, hardly in time: XLA joins a norm's multiplication and addition with the ReLU
+  behind them by itself.  Medians on two CPU cores, interleaved, with -> without: a batch of 8 for slowonly_tiny_4x4x1
+  10.2 -> 10.0 ms, one clip of 112 x 112 for tsm_r18_1x1x8 97.7 -> 94.9 ms.
   """
   params = flatten_dict(variables["params"])
   stats = flatten_dict(variables.get("batch_stats", {}))
