@@ -1,6 +1,7 @@
 """Times of networks and of the forms of a convolution; ratios are taken within one run, the candidates taking turns.
 
 jaction benchmark models 'slowonly*' --train          forward, and forward with backward, of every name that matches
+jaction benchmark models '*' --train --side 64 --frames small --repeat 1    whether every name runs, on small clips
 jaction benchmark models slowonly_r50_4x16x1 --torch  beside the same network in PyTorch (needs torch)
 jaction benchmark convolutions                        every form of conv.FORMS for the shapes of a SlowOnly-R50
 """
@@ -22,7 +23,7 @@ from rich.table import Table
 
 from jaction.errors import InputError
 from jaction.launch import cli
-from jaction.models import create_model, initialize, list_models
+from jaction.models import create_model, initialize, list_models, variant
 from jaction.models.conv import FORMS, choose, conv, same
 
 TORCH_TWIN = "slowonly_r50"  # the network that torch_slowonly.py is
@@ -42,24 +43,53 @@ def turns(candidates: dict[str, Callable[[], object]], repeat: int) -> dict[str,
 
 
 def models(args: argparse.Namespace) -> list[dict]:
+  """A row a name; where a name fails the row says how, under "error", and the others still run."""
   names = sorted({name for pattern in args.names for name in list_models(pattern)})
   if not names:
     raise InputError(f"no model matches {' '.join(args.names)}; see jaction.list_models()")
   rows = []
   for name in names:
-    model = create_model(name)
-    frames, side = args.frames or model.clip[0], args.side or model.clip[1]
-    clips = np.random.default_rng(0).standard_normal((args.batch, 1, frames, side, side, 3), np.float32)
-    row = {"name": name, "clips": list(clips.shape)}
-    candidates = _jax_candidates(model, clips, args.train)
-    if args.torch and name.startswith(TORCH_TWIN):
-      candidates |= _torch_candidates(clips)
-    row |= {f"{key}_ms": value for key, value in turns(candidates, args.repeat).items()}
+    row = {"name": name}
+    rows.append(row)
+    try:
+      model = create_model(name)
+      shape = clip_shape(name, args.frames, args.side)
+      clips = np.random.default_rng(0).standard_normal((args.batch, 1, *shape), np.float32)
+      row["clips"] = list(clips.shape)
+      candidates = _jax_candidates(model, clips, args.train)
+      if args.torch and name.startswith(TORCH_TWIN):
+        candidates |= _torch_candidates(clips)
+      row |= {f"{key}_ms": value for key, value in turns(candidates, args.repeat).items()}
+    except Exception as error:
+      if len(names) == 1:
+        raise
+      row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     for other in ("torch", "torch_channels_last"):
       if f"{other}_ms" in row:
         row[f"forward / {other}"] = row["forward_ms"] / row[f"{other}_ms"]
-    rows.append(row)
+    if len(names) > 1:
+      print(name, row.get("error", "ok"), file=sys.stderr, flush=True)
+      jax.clear_caches()  # programs of a hundred networks do not fit in memory
   return rows
+
+
+def clip_shape(name: str, frames: int | str | None, side: int | None) -> tuple[int, ...]:
+  """[T, H, W, C], or [T, F, C] of sound, of one view: the name's own, but for what is given and can be changed.
+
+  frames "small" stands for eight at most where they are neighbours in the video (any network here works on so many:
+  none divides time by more), and for the name's own where they are segments or a spectrogram.  C3D's dense layers take
+  its own clip alone, and bands of sound are no pixels.
+  """
+  facts = variant(name)
+  own, last = facts.shape[0], facts.shape[1:]
+  fixed = name.startswith("c3d")
+  if frames is None or fixed:
+    frames = own
+  elif frames == "small":
+    frames = own if facts.views[0] != "clips" else min(own, 8)
+  if side is not None and not fixed and len(last) == 3:
+    last = (side, side, last[-1])
+  return (int(frames), *last)
 
 
 def _jax_candidates(model, clips, train):
@@ -68,18 +98,26 @@ def _jax_candidates(model, clips, train):
   forward = jax.jit(model.apply)
 
   @jax.jit
-  def gradient(variables, clips):
+  def step(variables, clips):
+    """Scores, gradient, and the plain step down it."""
+
     def loss(params):
       rngs = {"dropout": jax.random.key(0)}
       scores, new = model.apply({**variables, "params": params}, clips, train=True, mutable=["batch_stats"], rngs=rngs)
       return jnp.square(scores).mean(), new
 
-    return jax.value_and_grad(loss, has_aux=True)(variables["params"])
+    (value, new), gradient = jax.value_and_grad(loss, has_aux=True)(variables["params"])
+    return value, new, jax.tree.map(lambda p, g: p - 1e-3 * g, variables["params"], gradient)
 
-  candidates = {"forward": lambda: jax.block_until_ready(forward(variables, clips))}
+  candidates = {"forward": lambda: _finite(forward(variables, clips))}
   if train:
-    candidates["train"] = lambda: jax.block_until_ready(gradient(variables, clips))
+    candidates["train"] = lambda: _finite(step(variables, clips)[0])
   return candidates
+
+
+def _finite(result):
+  if not bool(jnp.isfinite(result).all()):
+    raise FloatingPointError("the result is not finite")
 
 
 def _torch_candidates(clips):
@@ -155,7 +193,7 @@ def main(argv: list[str]) -> None:
   parser.add_argument("what", choices=["models", "convolutions"])
   parser.add_argument("names", nargs="*", default=["slowonly_r50_4x16x1"], help="model names or patterns")
   parser.add_argument("--batch", type=int, default=1, help="clips in a batch (default 1)")
-  parser.add_argument("--frames", type=int, help="frames of a clip (default: the model's own)")
+  parser.add_argument("--frames", type=_frames, help="frames of a clip, or small (default: the model's own)")
   parser.add_argument("--side", type=int, help="pixels of a side (default: the model's own)")
   parser.add_argument("--repeat", type=int, default=7, help="how often each candidate takes its turn (default 7)")
   parser.add_argument("--train", action="store_true", help="time the gradient too")
@@ -163,7 +201,7 @@ def main(argv: list[str]) -> None:
   parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
   args = parser.parse_args(argv)
   for name in ("batch", "frames", "side", "repeat"):
-    if getattr(args, name) is not None and getattr(args, name) < 1:
+    if isinstance(getattr(args, name), int) and getattr(args, name) < 1:
       raise InputError(f"--{name} must be at least 1, got {getattr(args, name)}")
 
   if args.json and not args.json.absolute().parent.is_dir():
@@ -185,6 +223,13 @@ def main(argv: list[str]) -> None:
   Console().print(table)
   if args.json:
     args.json.write_text(json.dumps({"where": where, "rows": rows}, indent=1) + "\n")
+  failed = [row["name"] for row in rows if "error" in row]
+  if failed:
+    raise InputError(f"{len(failed)} of {len(rows)} names failed: {', '.join(failed)}; the table says how")
+
+
+def _frames(text):
+  return text if text == "small" else int(text)
 
 
 def _shown(value):

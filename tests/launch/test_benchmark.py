@@ -20,6 +20,30 @@ def test_a_pattern_without_a_model_is_an_error():
     benchmark.main(["models", "nothing_like*"])
 
 
+def test_a_name_that_fails_is_in_the_table_and_the_others_still_run(tmp_path, monkeypatch):
+  real = benchmark.create_model
+
+  def broken(name):
+    if name.startswith("tsn"):
+      raise TypeError("no such layer")
+    return real(name)
+
+  monkeypatch.setattr(benchmark, "create_model", broken)
+  out = tmp_path / "figures.json"
+  with pytest.raises(InputError, match="1 of 2 names failed: tsn_tiny_1x1x8"):
+    benchmark.main(["models", "ts?_tiny*", "--side", "16", "--frames", "small", "--repeat", "1", "--json", str(out)])
+  good, bad = json.loads(out.read_text())["rows"]
+  assert good["forward_ms"] > 0 and bad["error"] == "TypeError: no such layer"
+
+
+def test_small_clips_are_ones_that_the_network_takes():
+  assert benchmark.clip_shape("c3d_16x1x1", "small", 64) == (16, 112, 112, 3)
+  assert benchmark.clip_shape("slowfast_r50_4x16x1", "small", 64) == (8, 64, 64, 3)
+  assert benchmark.clip_shape("tsm_r50_1x1x16", "small", 64) == (16, 64, 64, 3)
+  assert benchmark.clip_shape("tsn_r18_audio", "small", 64) == (64, 80, 1)
+  assert benchmark.clip_shape("tsn_r50_1x1x3", None, None) == (3, 224, 224, 3)
+
+
 def test_candidates_take_turns():
   order = []
   benchmark.turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeat=2)
