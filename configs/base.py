@@ -25,6 +25,7 @@ def preprocessing(
   mean: tuple[float, ...] = MEAN,
   std: tuple[float, ...] = STD,
   average: str = "prob",
+  twice_sample: bool = False,
 ) -> ml_collections.ConfigDict:
   """What jaction.clips.Preprocessing reads; `frames_per_view` is clip_len unless given."""
   return ml_collections.ConfigDict(
@@ -39,7 +40,7 @@ def preprocessing(
       "mean": mean,
       "std": std,
       "average": average,
-      "twice_sample": False,
+      "twice_sample": twice_sample,
       "out_of_bound": "loop",
     }
   )
@@ -63,6 +64,7 @@ def base() -> ml_collections.ConfigDict:
   c.data.train = "train.txt"  # a list
   c.data.val = "val.txt"  # may be "": then nothing is evaluated, and the last step counts as the best
   c.data.format = "auto"  # of the lists: see jaction.records.READERS
+  c.data.template = ""  # names of the images in folders of frames; "": img_{:05d}.jpg, of flow {}_{:05d}.jpg
   c.data.labels = ""  # the classes' names, one a line
   c.data.threads = 2  # that decode and resize
   c.data.prefetch = 4  # batches
@@ -70,6 +72,7 @@ def base() -> ml_collections.ConfigDict:
   c.preprocessing = ml_collections.ConfigDict()
   c.preprocessing.train = ml_collections.ConfigDict()
   c.preprocessing.test = ml_collections.ConfigDict()  # evaluation while training; goes into the model folder
+  c.preprocessing.published = ml_collections.ConfigDict()  # how the published figure was measured; may be empty
   c.loss = ml_collections.ConfigDict({"name": "cross_entropy", "label_smoothing": 0.0})
   c.optimizer = ml_collections.ConfigDict()
   c.optimizer.name = "sgd"  # sgd, adam (decay added to the gradient), adamw (to the direction)
