@@ -25,6 +25,7 @@ def preprocessing(
   mean: tuple[float, ...] = MEAN,
   std: tuple[float, ...] = STD,
   average: str = "prob",
+  modality: str = "rgb",
   twice_sample: bool = False,
 ) -> ml_collections.ConfigDict:
   """What jaction.clips.Preprocessing reads; `frames_per_view` is clip_len unless given."""
@@ -42,6 +43,7 @@ def preprocessing(
       "average": average,
       "twice_sample": twice_sample,
       "out_of_bound": "loop",
+      "modality": modality,
     }
   )
 

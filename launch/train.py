@@ -30,6 +30,8 @@ A duration has three keys, of which one is above zero: --config.duration.epochs=
 With --config given, --help lists its keys.
 """
 
+_CHANNELS = {"flow": ("x", "y"), "stacked_flow": ("x", "y"), "spectrogram": ("of the log-mel feature",)}
+
 
 def main(argv: list[str]) -> int | None:
   """Parses the flags and trains; see USAGE."""
@@ -136,9 +138,12 @@ def _check_tuples(config: ConfigDict) -> None:
   """config_flags does not look at the length of a tuple: mean and std need one number for each channel."""
   for kind in ("train", "test"):
     for name in ("mean", "std"):
-      value = config.get("preprocessing", {}).get(kind, {}).get(name, (0, 0, 0))
-      if len(value) != 3:
-        raise InputError(f"config.preprocessing.{kind}.{name}={value}: wanted three numbers, R, G, B")
+      given = config.get("preprocessing", {}).get(kind, {})
+      channels = _CHANNELS.get(given.get("modality", "rgb"), ("R", "G", "B"))
+      value = given.get(name, channels)
+      if len(value) != len(channels):
+        numbers = ("one number", "two numbers", "three numbers")[len(channels) - 1]
+        raise InputError(f"config.preprocessing.{kind}.{name}={value}: wanted {numbers}, {', '.join(channels)}")
 
 
 def _folder() -> pathlib.Path:

@@ -21,6 +21,7 @@ from jaction.records.frames import FrameCache, open_frames
 from jaction.records.record import Record
 
 AVERAGES = ("prob", "score", "none")
+MODALITIES = ("rgb", "flow", "stacked_flow", "spectrogram")
 _CHUNK = 64  # frames decoded at a time on the way into a cache: bounds the memory that full-size frames take
 # Fields that a sampler may not know, and the value that means nothing to it.
 _NEUTRAL = {"frame_interval": 1, "num_clips": 1, "twice_sample": False, "out_of_bound": "loop"}
@@ -40,6 +41,7 @@ class Preprocessing:
     mean, std: per channel in RGB order, 0..255; for `jaction.clips.device.normalize`.
     average: how the views' scores become the video's: "prob", "score" or "none".
     twice_sample, out_of_bound: what the sampler takes.
+    modality: what a record is read as, a name in MODALITIES; it sets the channels of the clips (`channels`).
 
   Equal settings are equal objects with equal hashes, also after to_json, json and from_json. Everything is checked at
   once: InputError names the field, step or setting that is wrong and what is near it.
@@ -57,6 +59,7 @@ class Preprocessing:
   average: str = "prob"
   twice_sample: bool = False
   out_of_bound: str = "loop"
+  modality: str = "rgb"
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
@@ -69,6 +72,11 @@ class Preprocessing:
       object.__setattr__(self, name, tuple(map(float, value)))
     self._check_sampler()
     self._check_steps()
+
+  @property
+  def channels(self) -> int:
+    """C of the clips: 3 of rgb, 2 of flow (x, y), 2 * clip_len of stacked flow, 1 of a spectrogram."""
+    return {"rgb": 3, "flow": 2, "stacked_flow": 2 * self.clip_len, "spectrogram": 1}[self.modality]
 
   def __hash__(self) -> int:
     return hash(json.dumps(self.to_json(), sort_keys=True))
@@ -173,12 +181,28 @@ class Preprocessing:
         raise InputError(
           f"the sampler {self.sampler} takes no {name}; it is {getattr(self, name)!r}, wanted {neutral!r}"
         )
-    frames = self.num_clips * self.clip_len
+    self._check_modality()
+    # A stack of flow is one frame to the network.
+    frames = self.num_clips * (1 if self.modality == "stacked_flow" else self.clip_len)
     if frames % self.frames_per_view and "num_clips" in taken:
       raise InputError(
         f"num_clips {self.num_clips} x clip_len {self.clip_len} = {frames} frames do not split into views of "
         f"frames_per_view {self.frames_per_view}; wanted num_clips (2-D networks) or clip_len (3-D networks)"
       )
+
+  def _check_modality(self) -> None:
+    if self.modality not in MODALITIES:
+      raise InputError(
+        f"modality is {self.modality!r}; wanted one of {', '.join(MODALITIES)}."
+        f"{nearest(str(self.modality), MODALITIES)}"
+      )
+    for name in ("mean", "std"):
+      value = getattr(self, name)
+      if self.channels % len(value):
+        raise InputError(
+          f"{name} has {len(value)} numbers; wanted one for each of the {self.channels} channels of {self.modality}, "
+          "or a divisor of that"
+        )
 
   def _check_steps(self) -> None:
     if not isinstance(self.steps, tuple):
