@@ -68,6 +68,7 @@ def base() -> ml_collections.ConfigDict:
   c.data.format = "auto"  # of the lists: see jaction.records.READERS
   c.data.template = ""  # names of the images in folders of frames; "": img_{:05d}.jpg, of flow {}_{:05d}.jpg
   c.data.labels = ""  # the classes' names, one a line
+  c.data.multi_label = False  # several classes a video: labels become rows of 0 and 1, [K]
   c.data.threads = 2  # that decode and resize
   c.data.prefetch = 4  # batches
   c.data.cache_mb = 0  # of decoded, resized videos kept in memory
@@ -76,6 +77,9 @@ def base() -> ml_collections.ConfigDict:
   c.preprocessing.test = ml_collections.ConfigDict()  # evaluation while training; goes into the model folder
   c.preprocessing.published = ml_collections.ConfigDict()  # how the published figure was measured; may be empty
   c.loss = ml_collections.ConfigDict({"name": "cross_entropy", "label_smoothing": 0.0})
+  c.loss.weight = 1.0  # times the whole loss
+  c.loss.class_weights = ()  # a factor to each class
+  c.loss.categories = ()  # of hvu and of its metrics: (name, how many classes, weight), in the order of the classes
   c.optimizer = ml_collections.ConfigDict()
   c.optimizer.name = "sgd"  # sgd, adam (decay added to the gradient), adamw (to the direction)
   c.optimizer.momentum, c.optimizer.nesterov = 0.9, False
@@ -93,7 +97,7 @@ def base() -> ml_collections.ConfigDict:
   c.eval.every = duration()  # also at the end
   c.eval.batch_size = 16
   c.eval.max_views = 0  # that go through the network at once; 0: all
-  c.eval.metric = "top1"  # which step is the best: top1, top5, mean_class_accuracy
+  c.eval.metric = "top1"  # which step is the best: top1, top5, mean_class_accuracy; data.multi_label has others
   c.checkpoint = ml_collections.ConfigDict()
   c.checkpoint.every = duration()  # also at each evaluation and at the end
   c.checkpoint.keep = 2  # the latest ones; the best is kept besides
