@@ -1,13 +1,14 @@
 """Losses of recognizers: logits and labels in, one number for each row out. Means and masks are the caller's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from jaction.errors import InputError
+from jaction.errors import InputError, nearest
 
 
 def cross_entropy(
@@ -44,18 +45,85 @@ def binary_cross_entropy(
     label_smoothing: labels become (1 - s) * labels + s / K.
     class_weights: [K], a factor to each class; the mean is still over all K.
   """
-  targets, logits = _smooth(_targets(logits, labels), label_smoothing), logits.astype(jnp.float32)
-  # log(1 + exp(-|x|)) cannot overflow, whichever sign the logit has.
-  losses = jnp.maximum(logits, 0) - logits * targets + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+  losses = _binary(logits, _smooth(_targets(logits, labels), label_smoothing))
   if class_weights is not None:
     losses = losses * _row(class_weights, logits)
   return jnp.mean(losses, axis=-1)
 
 
-LOSSES: Mapping[str, Callable[..., Array]] = {
+def hvu(
+  logits: Array,
+  labels: Array,
+  *,
+  counts: Sequence[int],
+  weights: Sequence[float] | None = None,
+  present: Array | None = None,
+  rows: Array | None = None,
+  kind: str = "individual",
+  with_mask: bool = True,
+  reduction: str = "mean",
+  label_smoothing: float = 0.0,
+) -> Array:
+  """The loss [B] of tags in several categories (HVU, arXiv:1904.11451), as MMAction2's HVULoss defines it; its mean
+  over the rows that `rows` marks is the reference's number.
+
+  "individual": each category's binary cross entropy is averaged over the rows that have tags of it, and these averages
+  are weighted by `weights`, which are scaled to sum to one over the categories that any row has.  A batch without a
+  category, which the reference could compute on CUDA alone, leaves it out.  "all": one sum, or mean, over the classes,
+  of the categories that the row has.  What a row costs hangs on the other rows where there is a mask.
+
+  Args:
+    logits, labels: [B,K]; the categories follow each other along K.
+    counts: how many classes each category has; their sum is K.
+    weights: one for each category; None: all the same. "all" does not look at them.
+    present: [B,C], whether the row is annotated for the category; None: it has one of its tags.
+    rows: [B], False for padding, which weighs nothing in any average; None: there is none.
+    with_mask: without it, a row counts for categories that it lacks too, as all negative.
+    reduction: "mean" or "sum" over a category's classes.
+  """
+  counts, kinds, reductions = tuple(counts), ("individual", "all"), ("mean", "sum")
+  if labels.shape != logits.shape or logits.ndim != 2 or sum(counts) != logits.shape[1]:
+    raise InputError(
+      f"logits {logits.shape}, labels {labels.shape} and categories of {' + '.join(map(str, counts))} = {sum(counts)} "
+      "classes; wanted [B,K] twice, and as many classes in all"
+    )
+  for name, value, known in (("kind", kind, kinds), ("reduction", reduction, reductions)):
+    if value not in known:
+      raise InputError(f"hvu: {name} is {value!r}; wanted one of {', '.join(known)}.{nearest(str(value), known)}")
+  weights = jnp.ones(len(counts)) if weights is None else jnp.asarray(weights, jnp.float32)
+  if weights.shape != (len(counts),):
+    raise InputError(f"hvu: {weights.size} weights for {len(counts)} categories; wanted one a category")
+  own = jax.nn.one_hot(np.repeat(np.arange(len(counts)), counts), len(counts))  # [K,C], which category a class is of
+  if present is None:
+    present = labels @ own > 0
+  seen = present.astype(jnp.float32) if with_mask else jnp.ones((len(logits), len(counts)))
+  real = jnp.ones(len(logits)) if rows is None else rows.astype(jnp.float32)
+  seen = seen * real[:, None]
+  losses = _binary(logits, _smooth(labels.astype(jnp.float32), label_smoothing))  # [B,K]
+  if kind == "all":
+    mask = seen @ own.T
+    total = jnp.sum(losses * mask, axis=1)
+    return total / jnp.maximum(jnp.sum(mask, axis=1), 1) if reduction == "mean" else total
+  losses = losses @ own  # [B,C]
+  if reduction == "mean":
+    losses = losses / jnp.asarray([counts], jnp.float32)
+  having = jnp.sum(seen, axis=0)  # [C]
+  weights = jnp.where(having > 0, weights, 0)
+  shares = weights / jnp.maximum(jnp.sum(weights), 1e-12) / jnp.maximum(having, 1)
+  return jnp.sum(real) * jnp.sum(losses * seen * shares[None], axis=1)
+
+
+LOSSES: Mapping[str, Callable[..., Array]] = {  # (logits, labels, label_smoothing=, class_weights=) -> [B]
   "cross_entropy": cross_entropy,
   "binary_cross_entropy": binary_cross_entropy,
 }
+
+
+def _binary(logits: Array, targets: Array) -> Array:
+  """Sigmoid cross entropy of each entry, in float32."""
+  logits = logits.astype(jnp.float32)
+  # log(1 + exp(-|x|)) cannot overflow, whichever sign the logit has.
+  return jnp.maximum(logits, 0) - logits * targets + jnp.log1p(jnp.exp(-jnp.abs(logits)))
 
 
 def _targets(logits: Array, labels: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaction.errors import InputError
-from jaction.losses import LOSSES, binary_cross_entropy, cross_entropy, label_weights
+from jaction.losses import LOSSES, binary_cross_entropy, cross_entropy, hvu, label_weights
 from jaction.metrics.classification import top_k_accuracy
 
 
@@ -58,6 +58,84 @@ def test_losses_and_gradients_are_those_of_the_reference(shared, file):
         assert abs(top_k_accuracy(read("in/score"), read("in/label"), k)[0] - read(f"out/top{k}")) < 1e-9, name
     seen += 1
   assert seen
+
+
+@pytest.mark.reference
+def test_the_loss_of_hvu_is_that_of_the_reference(shared):
+  path = shared / "golden/losses/losses.json"
+  if not path.is_file():
+    pytest.skip(f"no {path}")
+  cases, arrays = json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
+  cases = {name: case["params"] for name, case in cases.items() if case["params"]["fn"] == "HVULoss"}
+  assert cases
+  for name, params in cases.items():
+    scores, labels, present = (jnp.asarray(arrays[f"{name}/in/{key}"]) for key in ("score", "label", "category_mask"))
+    counts, weights = params["category_nums"], params["category_loss_weights"]
+    options = {"with_mask": params["with_mask"], "reduction": params["reduction"]}
+
+    def loss(x, kind=params["loss_type"], labels=labels, present=present, c=counts, w=weights, o=options):
+      return hvu(x, labels, counts=c, weights=w, present=present, kind=kind, **o).mean()
+
+    value, grad = jax.value_and_grad(loss)(scores)
+    np.testing.assert_allclose(value, arrays[f"{name}/out/loss_cls"], rtol=1e-5, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(grad, arrays[f"{name}/out/grad"], rtol=1e-5, atol=1e-6, err_msg=name)
+    for at, category in enumerate(params["categories"]):  # one category alone is what the reference's monitor shows
+      if f"{name}/out/{category}_LOSS" in arrays:
+        alone = hvu(scores, labels, counts=counts, weights=np.eye(len(counts))[at], present=present, **options).mean()
+        np.testing.assert_allclose(alone, arrays[f"{name}/out/{category}_LOSS"], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def hvu_by_hand(logits, labels, present, rows, counts, weights, mean):
+  """Loops, in float64: the mean over the real rows."""
+  total, shares, start = 0.0, 0.0, 0
+  for category, count in enumerate(counts):
+    costs = []
+    for x, y, has, real in zip(logits, labels, present, rows, strict=True):
+      if real and has[category]:
+        own = [np.log1p(np.exp(-v if t else v)) for v, t in zip(x, y, strict=True)][start : start + count]
+        costs.append(np.mean(own) if mean else np.sum(own))
+    if costs:
+      total, shares = total + weights[category] * np.mean(costs), shares + weights[category]
+    start += count
+  return total / shares
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_loss_of_hvu_is_that_of_loops_over_rows_and_categories(reduction):
+  rng, counts, weights = np.random.default_rng(1), (2, 4, 3), (1.0, 0.5, 2.0)
+  for _ in range(8):
+    logits = rng.normal(size=(6, 9)) * 2
+    labels = (rng.random((6, 9)) < 0.2).astype(np.float32)
+    rows = np.array([True] * 5 + [False])
+    labels[:5, :2] *= rng.random() < 0.5  # at times no row has the first category
+    if not labels[:5].any():
+      continue
+    present = np.stack([part.any(axis=1) for part in np.split(labels, [2, 6], axis=1)], axis=1)
+    got = hvu(jnp.asarray(logits), labels, counts=counts, weights=weights, rows=rows, reduction=reduction)
+    assert got.shape == (6,) and got[5] == 0
+    want = hvu_by_hand(logits, labels, present, rows, counts, weights, reduction == "mean")
+    np.testing.assert_allclose(got.sum() / 5, want, rtol=1e-5)
+
+
+def test_a_batch_without_a_category_leaves_it_out_and_without_any_costs_nothing():
+  logits, labels = jnp.array([[2.0, -1.0, 0.5, 3.0]]), np.array([[1.0, 0.0, 0.0, 0.0]])
+  value, grad = jax.value_and_grad(lambda x: hvu(x, labels, counts=(2, 2)).mean())(logits)
+  np.testing.assert_allclose(value, binary_cross_entropy(logits[:, :2], labels[:, :2])[0], rtol=1e-6)
+  assert not np.any(grad[:, 2:]) and np.all(grad[:, :2])
+  assert np.any(jax.grad(lambda x: hvu(x, labels, counts=(2, 2), with_mask=False).mean())(logits)[:, 2:])
+  value, grad = jax.value_and_grad(lambda x: hvu(x, 0 * labels, counts=(2, 2)).mean())(logits)
+  assert value == 0 and not np.any(grad)
+  for kind in ("all", "individual"):
+    assert np.isfinite(hvu(logits, 0 * labels, counts=(2, 2), kind=kind)).all()
+
+
+def test_categories_that_do_not_fit_are_named():
+  with pytest.raises(InputError, match=r"2 \+ 1 = 3"):
+    hvu(jnp.zeros((1, 4)), jnp.zeros((1, 4)), counts=(2, 1))
+  with pytest.raises(InputError, match="1 weights for 2 categories"):
+    hvu(jnp.zeros((1, 4)), jnp.zeros((1, 4)), counts=(2, 2), weights=(1,))
+  with pytest.raises(InputError, match="Near it: individual"):
+    hvu(jnp.zeros((1, 4)), jnp.zeros((1, 4)), counts=(2, 2), kind="indivdual")
 
 
 @pytest.fixture
