@@ -1,9 +1,17 @@
 """Annotation files -> `Record`s, and a record's frames as uint8 RGB arrays."""
 
 from jaction.records.frames import FrameCache, FrameFolder, open_frames, read_image
-from jaction.records.lists import READERS, class_names, read_label_map, read_records, write_csv, write_video_list
+from jaction.records.lists import READERS, by_class, class_names, read_label_map, read_records
 from jaction.records.record import Record
 from jaction.records.video import Video
+from jaction.records.writers import (
+  write_csv,
+  write_frame_list,
+  write_json_rows,
+  write_jsonl,
+  write_label_map,
+  write_video_list,
+)
 
 __all__ = [
   "READERS",
@@ -11,11 +19,16 @@ __all__ = [
   "FrameFolder",
   "Record",
   "Video",
+  "by_class",
   "class_names",
   "open_frames",
   "read_image",
   "read_label_map",
   "read_records",
   "write_csv",
+  "write_frame_list",
+  "write_json_rows",
+  "write_jsonl",
+  "write_label_map",
   "write_video_list",
 ]

@@ -1,4 +1,4 @@
-"""Annotation files -> `Record`s, and back.
+"""Annotation files -> `Record`s.
 
 Text lists have one video a line, fields divided by blanks, as MMAction2 writes them:
 
@@ -9,25 +9,34 @@ Text lists have one video a line, fields divided by blanks, as MMAction2 writes 
 | `frame_list` | `folder frames label` |
 | `frame_list_offset` | `folder offset frames label` |
 | `frame_multi_label_list` | `folder frames label [label ...]` |
+| `image_list` | `path label` |
+| `audio_list` | `path frames label`; .wav is added where it is missing |
+| `audio_feature_list` | `path frames label`; .npy is added where it is missing |
+| `untrimmed_list` | `folder label clips [positive ...]`, see `untrimmed`; each positive clip is a record |
 
 The numbers are read from the end of the line and the path is what stands before them, so it may hold blanks. Where
 the count of labels varies, a path that ends in a blank and a number ("take 2") cannot be told from its labels and must
 stand in double quotes; any path may. `csv` has the columns path and label (with that header, in any order, or without
-one), `folder` is a folder of videos per class, numbered as `classes` says, or in sorted order.
+one), `folder` is a folder of videos per class, numbered as `classes` says, or in sorted order. `json` and
+`multi_label_json` are a JSON list or JSON Lines (`json_lists`), `hvu` is the JSON of `hvu`.
+
+Sets that are no list of clips have readers of their own: `activitynet`, `ssn`, `ava`, `untrimmed`.
 """
 
-import csv
+import dataclasses
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from jaction.errors import InputError, nearest
+from jaction.records.hvu import HVU_CATEGORIES, hvu_rows
+from jaction.records.json_lists import IMAGE_SUFFIXES, json_rows, multi_label_json_rows
 from jaction.records.record import Record
+from jaction.records.text import read_lines
+from jaction.records.text_lists import AUDIO_SUFFIXES, TEXT_READERS, Row, split_rows
+from jaction.records.untrimmed import untrimmed_rows
 
 VIDEO_SUFFIXES = frozenset(".3gp .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv .y4m".split())
 TEMPLATE = "img_{:05d}.jpg"
-
-Row = tuple[str, Record]  # where it was read ("list.txt:3"), and what
 
 
 def read_records(
@@ -36,22 +45,26 @@ def read_records(
   format: str = "auto",
   root: str | os.PathLike | None = None,
   template: str = TEMPLATE,
+  first: int = 1,
   num_classes: int | None = None,
   classes: Sequence[str] | None = None,
+  categories: Mapping[str, int] = HVU_CATEGORIES,
   check: bool = True,
 ) -> list[Record]:
   """Reads an annotation file, or a folder of classes.
 
   Args:
     path: the list, CSV file, or (for `folder`) the folder that holds one folder per class.
-    format: a name in READERS, or "auto": a folder is `folder`, `.csv` with commas is `csv`, a list of video files is
-      `video_list` or `multi_label_list`, a list of folders with two numbers a line is `frame_list`; the other lists of
-      folders cannot be told apart and must be named.
+    format: a name in READERS, or "auto": a folder is `folder`, `.csv` with commas is `csv`, `.json` and `.jsonl` are
+      `json`, a list of video files is `video_list` or `multi_label_list`, of images `image_list`, of .wav files
+      `audio_list`, a list of folders with two numbers a line is `frame_list`; the others must be named.
     root: what relative paths are relative to; the list's own folder by default.
     template: names of the images in a frame folder; image i is `template.format(i)`.
+    first: number in the name of a frame folder's first image.
     num_classes: labels must be below it; None: not checked.
     classes: the classes' names in label order, by which the folders of `folder` are numbered; not every class needs a
       folder. None: the folders themselves, sorted. Lists, which hold numbers, do not look at it.
+    categories: for `hvu`, how many tags each category has, in the order of the classes.
     check: whether each video file or frame folder must exist now (one stat a line); False leaves it to decoding.
 
   Returns at least one Record, in the order of the file. Raises InputError, which says "path:line", for a missing file,
@@ -70,7 +83,12 @@ def read_records(
   format = _guess(path, base) if format == "auto" else format
   if (format == "folder") != os.path.isdir(path):
     raise InputError(f"{path}: format {format!r} wants a {'folder' if format == 'folder' else 'file'}, this is not one")
-  rows = list(_folder(path, base, template, classes) if format == "folder" else READERS[format](path, base, template))
+  if format == "folder":
+    rows = list(_folder(path, base, template, classes))
+  elif format == "hvu":
+    rows = list(hvu_rows(path, base, template, categories))
+  else:
+    rows = list(READERS[format](path, base, template))
   if not rows:
     wanted = (
       f"no videos ({' '.join(sorted(VIDEO_SUFFIXES))}) in its class folders" if format == "folder" else "no lines"
@@ -83,12 +101,23 @@ def read_records(
         raise InputError(f"{where}: label {label} is outside the classes, which are numbered from 0 {top}")
   if check and format != "folder":
     _check_sources(rows)
-  return [record for _, record in rows]
+  records = [record for _, record in rows]
+  return records if first == 1 else [r if r.template is None else dataclasses.replace(r, first=first) for r in records]
+
+
+def by_class(records: Sequence[Record]) -> dict[int, list[Record]]:
+  """The records of each label of a single-label set, classes in the order in which they first come."""
+  found: dict[int, list[Record]] = {}
+  for record in records:
+    if record.label is None:
+      raise InputError(f"{record.id}: has no single label, by which classes could be told apart")
+    found.setdefault(record.label, []).append(record)
+  return found
 
 
 def read_label_map(path: str | os.PathLike) -> tuple[str, ...]:
   """The class names in a file with one name a line; the first line is label 0."""
-  lines = _lines(path)
+  lines = read_lines(path)
   while lines and not lines[-1]:
     lines.pop()
   if not lines:
@@ -114,114 +143,6 @@ def _videos(folder: str) -> list[str]:
   return [n for n in names if os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES and not n.startswith(".")]
 
 
-def write_video_list(path: str | os.PathLike, rows: Iterable[tuple[str, int]]) -> None:
-  """Writes `path label` lines that `read_records` reads back, whatever blanks a path holds. Order is kept."""
-  text = "".join(f"{_quoted(name)} {int(label)}\n" for name, label in rows)
-  with open(path, "w", encoding="utf-8", newline="\n") as file:
-    file.write(text)
-
-
-def write_csv(path: str | os.PathLike, rows: Iterable[tuple[str, int]]) -> None:
-  """Writes a CSV file with the header path,label that `read_records` reads back. Order is kept."""
-  with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("path", "label"))
-    writer.writerows((name, int(label)) for name, label in rows)
-
-
-def _lines(path: str | os.PathLike) -> list[str]:
-  """Lines without ends, outer blanks or a byte order mark."""
-  try:
-    with open(path, encoding="utf-8-sig") as file:
-      return [line.strip() for line in file]
-  except UnicodeDecodeError as error:
-    raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-  except OSError as error:
-    raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _quoted(name: str) -> str:
-  if not name or any(c in name for c in '"\n\r'):
-    raise InputError(f"a list cannot hold the path {name!r}: empty, or with a quote or a line end in it; use CSV")
-  return f'"{name}"' if name != name.strip() else name
-
-
-def _rows(path: str, fields: str, numbers: int, more: bool) -> Iterator[tuple[str, str, list[int]]]:
-  """(where, path, numbers) of each line that is not blank; with `more`, `numbers` is the least that a line may have."""
-  for at, line in enumerate(_lines(path), 1):
-    if not line:
-      continue
-    where = f"{path}:{at}"
-    if line.startswith('"'):
-      name, closed, rest = line[1:].partition('"')
-      if not closed or not rest[:1].isspace():
-        raise InputError(f"{where}: {line!r} begins with a quote, but no closing quote and a blank follow it")
-      values = rest.split()
-    elif more:  # every number at the end, but never the first field
-      match = re.match(r"\S+(.*\s[^\s]*[^\s0-9+-][^\s]*)?", line)
-      name = match[0] if match else line
-      values = line[len(name) :].split()
-    else:
-      name, *values = line.rsplit(None, numbers)
-    if len(values) < numbers or (len(values) > numbers and not more):
-      raise InputError(f"{where}: {len(values)} field(s) after the path {name!r} in {line!r}; a line is `{fields}`")
-    yield where, name, [_number(value, "field", where, line, fields) for value in values]
-
-
-def _number(text: str, what: str, where: str, line: object, fields: str) -> int:
-  if not re.fullmatch(r"[+-]?[0-9]+", text.strip()):
-    raise InputError(f"{where}: {what} {text!r} is not a whole number, in {line!r}; a line is `{fields}`")
-  return int(text)
-
-
-def _video_list(path: str, base: str, template: str) -> Iterator[Row]:
-  for where, name, (label,) in _rows(path, "path label", 1, more=False):
-    yield where, Record(name, os.path.join(base, name), label)
-
-
-def _multi_label_list(path: str, base: str, template: str) -> Iterator[Row]:
-  for where, name, labels in _rows(path, "path label [label ...]", 1, more=True):
-    yield where, Record(name, os.path.join(base, name), labels=tuple(labels))
-
-
-def _frame_list(path: str, base: str, template: str) -> Iterator[Row]:
-  for where, name, (frames, label) in _rows(path, "folder frames label", 2, more=False):
-    yield where, _folder_record(where, base, name, 0, frames, template, label=label)
-
-
-def _frame_list_offset(path: str, base: str, template: str) -> Iterator[Row]:
-  for where, name, (offset, frames, label) in _rows(path, "folder offset frames label", 3, more=False):
-    yield where, _folder_record(where, base, name, offset, frames, template, label=label)
-
-
-def _frame_multi_label_list(path: str, base: str, template: str) -> Iterator[Row]:
-  for where, name, (frames, *labels) in _rows(path, "folder frames label [label ...]", 2, more=True):
-    yield where, _folder_record(where, base, name, 0, frames, template, labels=tuple(labels))
-
-
-def _folder_record(where, base, name, offset, frames, template, label=None, labels=()) -> Record:
-  if frames < 1 or offset < 0:
-    raise InputError(f"{where}: {frames} frames from offset {offset}; at least one frame, from 0 on, was wanted")
-  return Record(name, os.path.join(base, name), label, labels, frames, offset, template)
-
-
-def _csv(path: str, base: str, template: str) -> Iterator[Row]:
-  try:
-    with open(path, encoding="utf-8-sig", newline="") as file:
-      reader = csv.reader(file)
-      rows = [(f"{path}:{reader.line_num}", row) for row in reader if any(cell.strip() for cell in row)]
-  except (UnicodeDecodeError, csv.Error, OSError) as error:
-    raise InputError(f"{path}: cannot be read as CSV ({error})") from None
-  header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
-  named = "path" in header and "label" in header
-  at, label_at = (header.index("path"), header.index("label")) if named else (0, 1)
-  for where, row in rows[1:] if named else rows:
-    if len(row) <= max(at, label_at) or not row[at].strip():
-      raise InputError(f"{where}: no path or no label in {row}; the columns path and label were wanted")
-    label = _number(row[label_at], "label", where, row, "path,label")
-    yield where, Record(row[at], os.path.join(base, row[at]), label)
-
-
 def _folder(path: str, base: str, template: str, classes: Sequence[str] | None = None) -> Iterator[Row]:
   found = class_names(path)
   known = found if classes is None else tuple(classes)
@@ -236,13 +157,12 @@ def _folder(path: str, base: str, template: str, classes: Sequence[str] | None =
       yield source, Record(f"{name}/{file}", source, known.index(name))
 
 
-READERS: dict[str, Callable[[str, str, str], Iterator[Row]]] = {
-  "video_list": _video_list,
-  "frame_list": _frame_list,
-  "frame_list_offset": _frame_list_offset,
-  "multi_label_list": _multi_label_list,
-  "frame_multi_label_list": _frame_multi_label_list,
-  "csv": _csv,
+READERS: dict[str, Callable[..., Iterator[Row]]] = {
+  **TEXT_READERS,
+  "untrimmed_list": untrimmed_rows,
+  "json": json_rows,
+  "multi_label_json": multi_label_json_rows,
+  "hvu": hvu_rows,
   "folder": _folder,
 }
 
@@ -250,16 +170,23 @@ READERS: dict[str, Callable[[str, str, str], Iterator[Row]]] = {
 def _guess(path: str, base: str) -> str:
   if os.path.isdir(path):
     return "folder"
-  lines = [line for line in _lines(path) if line]
+  if os.path.splitext(path)[1].lower() in (".json", ".jsonl"):
+    return "json"
+  lines = [line for line in read_lines(path) if line]
   if os.path.splitext(path)[1].lower() == ".csv" and any("," in line for line in lines[:1]):
     return "csv"
-  rows = list(_rows(path, "path label [label ...]", 1, more=True))
+  rows = list(split_rows(path, "path label [label ...]", 1, more=True))
   if not rows:
     return "video_list"  # which says that it is empty
   counts = {len(values) for _, _, values in rows}
   name = rows[0][1]
+  suffix = os.path.splitext(name)[1].lower()
   source = os.path.join(base, name)
-  if os.path.isfile(source) or (os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not os.path.isdir(source)):
+  if counts == {2} and suffix in AUDIO_SUFFIXES.values() and not os.path.isdir(source):
+    return "audio_list" if suffix == AUDIO_SUFFIXES["audio"] else "audio_feature_list"
+  if counts == {1} and suffix in IMAGE_SUFFIXES and not os.path.isdir(source):
+    return "image_list"
+  if os.path.isfile(source) or (suffix in VIDEO_SUFFIXES and not os.path.isdir(source)):
     return "video_list" if counts == {1} else "multi_label_list"
   if counts == {2}:
     return "frame_list"
@@ -290,7 +217,7 @@ def _check_sources(rows: list[Row]) -> None:
       missing.append((where, record))
   if missing:
     where, record = missing[0]
-    kind = "video file" if record.template is None else "folder of frames"
+    kind = "folder of frames" if record.template is not None else f"{record.kind} file"
     more = f" ({len(missing)} of {len(rows)} are missing)" if len(missing) > 1 else ""
     raise InputError(
       f"{where}: there is no {kind} {record.source}{more}; relative paths are relative to `root`, by default the "

@@ -1,21 +1,27 @@
-"""One annotated video: where its frames lie, and what is said about it."""
+"""One annotated video, image or sound: where it lies, and what is said about it."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-  """A video file, or a folder of images, with its labels. Frames count from 0, whatever the files are called.
+  """A video file, a folder of images, an image or a sound, with its labels.
+
+  Frames count from 0, whatever the files are called.
 
   Fields:
     id: what people call it, the path or name as the annotation file has it; need not be unique.
-    source: absolute path of the video file, or of the folder of images.
+    source: absolute path of the file, or of the folder of images.
     label: the class of a single-label set, else None.
     labels: the classes of a multi-label set, else ().
-    frames: number of frames of a folder of images, as its list says; None for a video file, which is asked itself.
+    frames: number of frames of a folder of images, or of the video that a sound belongs to, as its list says; None for
+      a video file, which is asked itself.
     offset: frame 0 is image `first + offset` of the folder (a list may name a part of a folder).
     template: None for a video file; for a folder of images the name of image i, such as "img_{:05d}.jpg".
     first: number in the name of the folder's first image; 1 in MMAction2's sets.
+    kind: "video" (a file, or with a template a folder of images), "image", "audio" (a wave file) or "features" (npy).
+    known: the ranges [low, high) of classes that somebody looked for in a multi-label set; () where all of them were.
+      A class in none of them is neither there nor absent, and belongs under the loss's mask.
   """
 
   id: str
@@ -26,3 +32,5 @@ class Record:
   offset: int = 0
   template: str | None = None
   first: int = 1
+  kind: str = "video"
+  known: tuple[tuple[int, int], ...] = ()
