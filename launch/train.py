@@ -64,7 +64,21 @@ def main(argv: list[str]) -> int | None:
 
 def names() -> list[str]:
   """The packaged configs."""
-  return sorted(p.stem for p in _folder().glob("*.py") if p.stem not in ("__init__", "base"))
+  return sorted(p.stem for p in _folder().glob("*.py") if p.stem not in ("__init__", "base", "recipes"))
+
+
+def packaged(name: str) -> tuple[str, str] | None:
+  """(config, its argument) that a name of MMAction2 stands for; None where none is packaged.
+
+  Experiments that differ by the size of the videos on disk alone are one config, with the size as its argument:
+  tsn_r50_multiscalecrop_320p_... is tsn_r50_multiscalecrop_...:320p.
+  """
+  if name in names():
+    return name, ""
+  for size in ("256p", "320p", "340x256"):
+    if f"_{size}_" in name and (short := name.replace(f"_{size}_", "_")) in names():
+      return short, size
+  return None
 
 
 def parse_config(argv: list[str], values: flags.FlagValues | None = None) -> ConfigDict | None:
@@ -80,7 +94,7 @@ def parse_config(argv: list[str], values: flags.FlagValues | None = None) -> Con
   if given is not None and not pathlib.Path(given.split(":")[0]).is_file():
     raise InputError(
       f"--config={given}: there is no such file, and no packaged config of this name."
-      f"{nearest(given.split(':')[0], names())} Packaged: {', '.join(names())}."
+      f"{nearest(given.split(':')[0], names())} `jaction train --help` lists them."
     )
   try:
     rest = values(["train", *argv])[1:]
@@ -160,11 +174,11 @@ def _resolved(argv: list[str]) -> list[str]:
   for i, arg in enumerate(argv):
     if re.match(r"--?config=", arg):
       name, colon, form = arg.split("=", 1)[1].partition(":")
-      packaged = _folder() / f"{pathlib.Path(name).stem}.py"
-      if name in names() or (
-        name.endswith(".py") and not pathlib.Path(name).exists() and name == f"configs/{packaged.name}"
-      ):
-        name = str(packaged)
+      stem = pathlib.Path(name).stem
+      meant = name == stem or (name == f"configs/{stem}.py" and not pathlib.Path(name).exists())
+      if meant and (found := packaged(stem)):
+        name, form = str(_folder() / f"{found[0]}.py"), form or found[1]
+        colon = ":" if form else ""
       argv[i] = f"--config={name}{colon}{form}"
   return argv
 

@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import os
+import pathlib
 
 import jax
 import pytest
@@ -9,74 +11,150 @@ import pytest
 from jaction.clips.preprocessing import Preprocessing
 from jaction.configs.base import base
 from jaction.errors import InputError
-from jaction.launch.train import keys, main, names, parse_config
+from jaction.launch.train import keys, main, names, packaged, parse_config
 from jaction.models import create_model, variant
 from jaction.records import toy
+from jaction.train.checks import check_numbers
 from jaction.train.optim import check_groups, in_steps, make_optimizer, make_schedule
 
 NAMES = names()
 TOYS = ["toy_tsm", "toy_tsn", "toy_tsm:short", "toy_tsn:short"]
+SHARED = pathlib.Path(os.environ.get("JACTION_SHARED", pathlib.Path(__file__).parent.parent.parent / "shared"))
+ZOO = SHARED / "zoo" / "mmaction2_v0.9.0_zoo.json"
+
+
+def zoo() -> dict[str, list[dict]]:
+  """{name of a recognition or audio config of MMAction2 0.9.0: its rows, the published ones first}."""
+  rows = {}
+  if ZOO.exists():
+    data = json.loads(ZOO.read_text())
+    for row in data["results"] + data["configs_without_published_results"]:
+      if row["task"] in ("action recognition", "audio recognition") and row.get("config"):
+        rows.setdefault(row["config"].split("/")[-1].removesuffix(".py"), []).append(row)
+  return rows
 
 
 @pytest.mark.parametrize("name", [*NAMES, *TOYS[2:], "toy_tsm:own", "toy_tsn:own"])
 def test_a_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
   config = parse_config([f"--config={name}"])
   assert config.is_locked
-  free = ("preprocessing.", "model.fields.")
+  free = ("preprocessing.", "model.fields.", "data.mix.")
   own, wanted = ({k for k in keys(c) if not k.startswith(free)} for c in (config, base()))
   assert own == wanted
   model = create_model(config.model.name, num_classes=config.model.num_classes, **config.model.fields)
-  train, test = (Preprocessing.from_json(config.preprocessing[kind].to_dict()) for kind in ("train", "test"))
-  published = variant(config.model.name)
-  assert (train.mean, train.std) == (test.mean, test.std) == (published.mean, published.std)
-  assert train.frames_per_view == test.frames_per_view == model.clip[0]
+  kinds = ("train", "test") + (("published",) if config.preprocessing.published else ())
+  train, *tests = (Preprocessing.from_json(config.preprocessing[kind].to_dict()) for kind in kinds)
+  for test in tests:
+    assert (train.mean, train.std, train.modality) == (test.mean, test.std, test.modality)
+  assert bool(tests[1:]) == ("toy" not in name)
+  if train.modality == "rgb":
+    assert (train.mean, train.std) == (variant(config.model.name).mean, variant(config.model.name).std)
+  assert train.frames_per_view == model.clip[0]
   sizes = {"batch_size": config.batch_size, "examples": 640 if "toy" in name else 240000}
   total = in_steps(config.duration, what="duration", **sizes)
   warmup = in_steps(config.schedule.warmup, what="warmup", optional=True, **sizes)
   rate = make_schedule(config.schedule, total=total, warmup=warmup, **sizes)
-  assert 0 <= rate(total - 1) < rate(warmup) <= config.schedule.lr
+  assert 0 <= rate(total - 1) <= rate(warmup) <= config.schedule.lr
   make_optimizer(config.optimizer)
+  check_numbers(config.to_dict())
   assert json.dumps(config.to_dict())
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_config_tells_paper_command_and_accuracy(name):
-  text = " ".join(importlib.import_module(f"jaction.configs.{name}").__doc__.split())
+  module = importlib.import_module(f"jaction.configs.{name}")
+  text = " ".join(module.__doc__.split())
   assert "arXiv:" in text
   assert f"python -m launch.train --config=configs/{name}.py" in text
-  assert "Accuracy wanted: top-1" in text
+  assert "Accuracy wanted: " in text
+  for row in getattr(module, "PUBLISHED", {}).values():
+    for metric in ("top1", "top5", "mAP", "mean_class_accuracy"):
+      assert metric not in row or f"{row[metric]} %" in text
 
 
 @pytest.mark.reference
-@pytest.mark.parametrize("name", [n for n in NAMES if "toy" not in n])
-def test_the_facts_are_those_of_the_zoo(shared, name):
-  path = shared / "zoo" / "mmaction2_v0.9.0_zoo.json"
-  if not path.exists():
-    pytest.skip(f"no {path}")
-  rows = [
-    r
-    for r in json.loads(path.read_text())["results"]
-    if r.get("name") == name and "top1" in r and "config_summary" in r
-  ]
-  row = next(r for r in rows if r["input_resolution"] == "short-side 256")
-  facts, config = row["config_summary"], parse_config([f"--config={name}"])
-  module = importlib.import_module(f"jaction.configs.{name}")
-  assert f"{row['top1']} %" in module.__doc__ and f"{row['top5']} %" in module.__doc__
-  sampling, train = facts["train_sampling"], config.preprocessing.train
-  assert [train[k] for k in ("clip_len", "frame_interval", "num_clips")] == [
-    sampling[k] for k in ("clip_len", "frame_interval", "num_clips")
-  ]
-  assert config.optimizer.weight_decay == facts["optimizer"]["weight_decay"]
-  assert config.optimizer.momentum == facts["optimizer"]["momentum"]
-  assert config.schedule.lr == facts["optimizer"]["lr"]
+def test_every_recognition_and_audio_config_of_the_reference_has_one_here(shared):
+  if not ZOO.exists():
+    pytest.skip(f"no {ZOO}")
+  assert len(zoo()) >= 122
+  assert [name for name in zoo() if packaged(name) is None] == []
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("name", sorted(zoo()))
+def test_optimizer_schedule_and_views_are_those_of_the_zoo(name):
+  facts = zoo()[name][0]["config_summary"]
+  config = parse_config([f"--config={name}"])
+  published, protocol = config.preprocessing.published, facts["test_protocol"]
+  assert config.model.num_classes == {"GYM99": 99}.get(
+    zoo()[name][0]["dataset"], 291 if "hvu_concept" in name else facts["num_classes"]
+  )
+  norm = facts.get("img_norm", {})
+  if "mean" in norm and "ircsn" not in name and not ("flow" in name and len(norm["mean"]) == 3):  # faults, mended
+    assert published.mean == tuple(norm["mean"])
+    assert published.std == pytest.approx(tuple(norm["std"]), abs=0.006)
+  assert published.sampler == {"SampleFrames": "uniform", "DenseSampleFrames": "dense"}[protocol["sampler"]]
+  assert (published.clip_len, published.frame_interval) == (protocol["clip_len"], protocol["frame_interval"])
+  assert published.num_clips == protocol["num_clips_or_segments"]
+  assert published.twice_sample == protocol["twice_sample"]
+  if published.modality != "spectrogram":
+    crop = {"CenterCrop": "center_crop", "ThreeCrop": "three_crop", "TenCrop": "ten_crop", "none": "center_crop"}
+    assert published.steps == ("resize", crop[protocol["spatial_crop"]])  # none: multi-moments, see the config
+    assert published.settings[published.steps[1]].size == protocol.get("crop_size", 256)
+    for width, height in protocol["resize"]:
+      size = published.settings.resize.size
+      assert size == height if width == -1 else sorted(size) == sorted((width, height))
+  assert published.average == ("prob" if protocol.get("average_clips") == "prob" else "score")
+  if "optimizer" not in facts:
+    return  # a test alone
+  optimizer, lr = facts["optimizer"], facts["lr_config"]
+  assert (config.optimizer.name, config.schedule.lr) == (optimizer["type"].lower(), optimizer["lr"])
+  assert config.optimizer.momentum == optimizer["momentum"]
+  assert config.optimizer.weight_decay == optimizer["weight_decay"]
+  assert config.optimizer.nesterov == optimizer.get("nesterov", False)
+  assert bool(config.optimizer.groups) == ("constructor" in optimizer)
   assert config.optimizer.clip_norm == facts["grad_clip"]["max_norm"]
   assert config.duration.epochs == facts["epochs"]
-  assert config.batch_size == 8 * facts["videos_per_gpu"]
-  lr = facts["lr_config"]
-  assert config.schedule.name == {"step": "step", "CosineAnnealing": "cosine"}[lr["policy"]]
-  assert config.schedule.milestones == tuple(lr.get("step", ()))
+  if "videos_per_gpu" in facts:
+    assert config.batch_size == 8 * facts["videos_per_gpu"]
+  if lr["policy"] == "step":
+    assert config.schedule.name == "step" and config.schedule.milestones == tuple(lr["step"]) or not lr["step"]
+  else:
+    assert config.schedule.name == "cosine"
+    assert config.schedule.final_lr == lr.get("min_lr_ratio", 0) * optimizer["lr"]
+  assert config.schedule.by_epoch == lr.get("by_epoch", True)
   assert config.schedule.warmup.epochs == lr.get("warmup_iters", 0)
-  assert train.mean == tuple(facts["img_norm"]["mean"]) and train.std == tuple(facts["img_norm"]["std"])
+  sampling, train = facts["train_sampling"], config.preprocessing.train
+  assert (train.clip_len, train.frame_interval, train.num_clips) == tuple(
+    sampling[key] for key in ("clip_len", "frame_interval", "num_clips")
+  )
+  assert (train.sampler == "dense") == (sampling["type"] == "DenseSampleFrames")
+  steps = {
+    "MultiScaleCrop": "multi_scale_crop",
+    "RandomResizedCrop": "random_resized_crop",
+    "RandomCrop": "random_crop",
+  }
+  assert [step for step in train.steps if "crop" in step] == [steps[crop] for crop in facts["train_crop"]]
+  assert ("color_jitter" in train.steps) == bool(facts["train_color_jitter"])
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("name", sorted(name for name, rows in zoo().items() if "checkpoints" in rows[0]))
+def test_the_published_figures_are_those_of_the_zoo(name):
+  module = importlib.import_module(f"jaction.configs.{packaged(name)[0]}")
+  here = [
+    (row["checkpoint"], *(row[key] for key in ("top1", "top5", "mAP") if key in row))
+    for row in module.PUBLISHED.values()
+  ]
+  checkpoint = None
+  for row in zoo()[name]:
+    checkpoint = next((c["file"] for c in row.get("checkpoints", {}).values()), checkpoint)
+    if " + " in row["name"] or "w._omnisource" in row:  # two streams; a row of another table
+      continue
+    pairs = (("top1", "top5"), ("mAP",), ("top1_10-view",), ("top1_30-view",))
+    pairs += tuple((f"top1_{views}", f"top5_{views}") for views in ("efficient_1clip_1crop", "accurate_2clip_3crop"))
+    wanted = [(checkpoint, *(row[key] for key in pair if key in row)) for pair in pairs if pair[0] in row]
+    assert wanted and set(wanted) <= set(here)
 
 
 def test_tsm_gives_each_kind_of_leaf_the_rate_and_decay_of_the_reference():

@@ -1,0 +1,38 @@
+"""TSM, ResNet-50, 16 segments, Something-Something V2, RGB.  Temporal Shift Module, arXiv:1811.08383.
+
+python -m launch.train --config=configs/tsm_r50_1x1x16_50e_sthv2_rgb.py --workdir=DIR \\
+    --config.data.root=STHV2 --config.init.folder=RESNET50
+
+Accuracy wanted: top-1 59.93 %, top-5 86.1 % (1 clip, 1 crop); top-1 62.04 %, top-5 87.35 % (2 clips, 3 crops), as
+MMAction2 0.9.0 gives (16 segments, the central crop). No mirror: some classes tell left from right. RESNET50 is a
+model folder with ImageNet weights (`python -m converters.convert --inflate`).
+"""
+
+from jaction.configs import recipes
+from jaction.configs.base import base, duration
+
+PUBLISHED = {
+  "1 clip, 1 crop": {"top1": 59.93, "top5": 86.1, "checkpoint": "tsm_r50_1x1x16_50e_sthv2_rgb_20201010-16469c6f.pth"},
+  "2 clips, 3 crops": {
+    "top1": 62.04,
+    "top5": 87.35,
+    "twice_sample": True,
+    "crop": ("three_crop", 256),
+    "checkpoint": "tsm_r50_1x1x16_50e_sthv2_rgb_20201010-16469c6f.pth",
+  },
+}
+
+
+def get_config():
+  c = base()
+  c.model.name, c.model.num_classes, c.model.fields = "tsm_r50_1x1x16", 174, {"dropout": 0.5}
+  c.init.reinit = ("params/head",)  # other classes
+  c.batch_size, c.duration = 48, duration(epochs=50)  # 8 devices x 6
+  recipes.train_views(c, recipes.segments(16), recipes.multi_scale_crop(places=13), flip={})
+  recipes.test_views(c, recipes.segments(16), 224)
+  recipes.published_views(c, recipes.segments(16), "center_crop", 224)
+  recipes.sgd(c, 0.0075, decay=0.0005, clip_norm=20.0, groups=recipes.TSM_GROUPS)
+  recipes.steps_at(c, 20, 40)
+  c.data.template = "{:05d}.jpg"
+  recipes.housekeeping(c, evaluate=5)
+  return c.lock()

@@ -1,0 +1,31 @@
+"""TSN, ResNet-50, 8 segments, Kinetics-400, RGB, resized crops.  Temporal Segment Networks, arXiv:1608.00859.
+
+python -m launch.train --config=configs/tsn_r50_320p_1x1x8_100e_kinetics400_rgb.py --workdir=DIR \\
+    --config.data.root=KINETICS --config.init.folder=RESNET50
+
+Accuracy wanted: top-1 71.8 %, top-5 90.17 % (videos of short side 256); top-1 72.41 %, top-5 90.55 % (videos of short
+side 320), as MMAction2 0.9.0 gives (25 segments, 3 crops). RESNET50 is a model folder with ImageNet weights (`python
+-m converters.convert --inflate`).
+"""
+
+from jaction.configs import recipes
+from jaction.configs.base import base, duration
+
+PUBLISHED = {
+  "256p": {"top1": 71.8, "top5": 90.17, "checkpoint": "tsn_r50_256p_1x1x8_100e_kinetics400_rgb_20200817-883baf16.pth"},
+  "320p": {"top1": 72.41, "top5": 90.55, "checkpoint": "tsn_r50_320p_1x1x8_100e_kinetics400_rgb_20200702-ef80e3d7.pth"},
+}
+
+
+def get_config():
+  c = base()
+  c.model.name, c.model.num_classes, c.model.fields = "tsn_r50_1x1x8", 400, {"dropout": 0.4}
+  c.init.reinit = ("params/head",)  # other classes
+  c.batch_size, c.duration = 96, duration(epochs=100)  # 8 devices x 12
+  recipes.train_views(c, recipes.segments(8), recipes.RESIZED_CROP)
+  recipes.test_views(c, recipes.segments(8), 224)
+  recipes.published_views(c, recipes.segments(25), "three_crop", 256, average="score")
+  recipes.sgd(c, 0.00375)
+  recipes.steps_at(c, 40, 80)
+  recipes.housekeeping(c, evaluate=5)
+  return c.lock()
