@@ -6,19 +6,22 @@ Training, evaluation, prediction and export use it alike, so that the same video
 import dataclasses
 import inspect
 import json
+import os
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
 
+from jaction.clips.audio import SOUND_STEPS, cut, cut_by_frames, samples_of
 from jaction.clips.clip import Clip
-from jaction.clips.layout import split_views
+from jaction.clips.layout import split_views, stack_flow
 from jaction.clips.sampling import OUT_OF_BOUND, SAMPLERS
 from jaction.clips.settings import check_settings, frozen, is_count, thawed
 from jaction.clips.transforms import STEPS
 from jaction.errors import InputError, nearest
 from jaction.records.frames import FrameCache, open_frames
 from jaction.records.record import Record
+from jaction.records.sound import read_feature, read_waveform
 
 AVERAGES = ("prob", "score", "none")
 MODALITIES = ("rgb", "flow", "stacked_flow", "spectrogram")
@@ -35,13 +38,18 @@ class Preprocessing:
     sampler: a name in SAMPLERS ("uniform", "dense", ...).
     clip_len, frame_interval, num_clips: what the sampler takes.
     frames_per_view: T. For 2-D networks all segments make one view (T = num_clips, clip_len = 1), for 3-D ones each
-      clip does (T = clip_len).
-    steps: names in STEPS, in their order; at most one of each.
+      clip does (T = clip_len). A stack of flow is one frame.
+    steps: names in STEPS, in their order; at most one of each. Of spectrograms names in SOUND_STEPS (see audio.py).
     settings: the named settings of steps, and of the sampler under its own name.
     mean, std: per channel in RGB order, 0..255; for `jaction.clips.device.normalize`.
     average: how the views' scores become the video's: "prob", "score" or "none".
     twice_sample, out_of_bound: what the sampler takes.
     modality: what a record is read as, a name in MODALITIES; it sets the channels of the clips (`channels`).
+      rgb: a video file or a folder of images. flow: a folder of grey images in x and y, 0..255; a flip turns x around.
+      stacked_flow: the same, the clip_len frames of a clip on top of each other as one frame of channels x1, y1, x2 ...
+      spectrogram: clip_len rows of it, T = clip_len, zeros where it is short. With the step "mel" it is made of the
+      sound of a wav or video file, without it of a .npy file of features [T,F]. With the step "cut" clips count in
+      frames of the video, as the record has them, and so many rows (with "mel": samples) go with each, as in MMAction2.
 
   Equal settings are equal objects with equal hashes, also after to_json, json and from_json. Everything is checked at
   once: InputError names the field, step or setting that is wrong and what is near it.
@@ -106,32 +114,73 @@ class Preprocessing:
   ) -> dict[str, Any]:
     """{"clips": uint8 [V,T,H,W,C], "label": int (-1 where the record has none)}; views run over crops, then clips.
 
+    Spectrograms are float32 [V,T,F,1].
     rng=None is the test form. With a cache the whole video is decoded once, put through a leading resize and kept,
     where it fits; the clips are the same, pixel for pixel. Raises MediaError, which names the file, where it cannot be
     read.
     """
+    label = -1 if record.label is None else record.label
+    if self.modality == "spectrogram":
+      return {"clips": self._spectrogram(record, rng, cache), "label": label}
     frames, steps = self._cached_frames(record, rng, cache) if cache is not None else (None, self.steps)
     if frames is None:
-      with open_frames(record) as video:
+      with open_frames(record, flow=self._flow) as video:
         frames, steps = video.read(self.indices(video.num_frames, rng)), self.steps
     clip = self._run(Clip(frames, label=record.label), steps, rng)
-    return {"clips": split_views(clip.frames, self.frames_per_view), "label": -1 if clip.label is None else clip.label}
+    frames = stack_flow(clip.frames, self.clip_len) if self.modality == "stacked_flow" else clip.frames
+    return {"clips": split_views(frames, self.frames_per_view), "label": -1 if clip.label is None else clip.label}
 
-  def indices(self, total: int, rng: np.random.Generator | None = None) -> np.ndarray:
+  @property
+  def _flow(self) -> bool:
+    return self.modality in ("flow", "stacked_flow")
+
+  def _spectrogram(self, record: Record, rng: np.random.Generator | None, cache: FrameCache | None) -> np.ndarray:
+    mel, length = self.settings.get("mel", {}), self.settings.get("cut", {}).get("length")
+    rate = mel.get("rate", 16000)
+    if "mel" in self.steps:
+      hop = samples_of(rate, mel.get("step_ms", 16))
+      read = lambda: read_waveform(record.source, rate)  # noqa: E731
+    else:
+      hop = 0
+      if os.path.splitext(record.source)[1].lower() != ".npy":
+        raise InputError(
+          f'{record.source}: wanted a .npy file of features, or the step "mel" to make them of its sound'
+        )
+      read = lambda: read_feature(record.source)  # noqa: E731
+    sound = read() if cache is None else cache.get((record.source, "sound", rate if hop else None), read)
+    if length is not None and record.frames is not None:
+      frames = self.indices(record.frames, rng).reshape(-1, self.clip_len)
+      sound = cut_by_frames(sound, frames, record.frames, length=length)
+    else:  # along the sound's own rows; a cut says how many
+      if length is None:
+        rows, length = self.clip_len, (self.clip_len - 1) * hop if hop else self.clip_len
+      else:
+        rows = 1 + length // hop if hop else length
+      total = 1 + len(sound) // hop if hop else len(sound)
+      starts = self.indices(total, rng, rows).reshape(-1, rows)[:, 0]
+      sound = cut(sound, starts * max(hop, 1), length)
+    for step in self.steps:
+      if step != "cut":
+        sound = SOUND_STEPS[step](sound, **self.settings.get(step, {}))
+    return np.ascontiguousarray(sound[..., None], np.float32)
+
+  def indices(self, total: int, rng: np.random.Generator | None = None, clip_len: int | None = None) -> np.ndarray:
     """Which of a video's `total` frames: int64 [clips * clip_len]; as many for each video, so that they stack."""
+    clip_len = clip_len or self.clip_len
     function = SAMPLERS[self.sampler]
     known = inspect.signature(function).parameters
     settings = {name: getattr(self, name) for name in ("clip_len", *_NEUTRAL) if name in known}
-    settings |= self.settings.get(self.sampler, {})
+    settings |= {"clip_len": clip_len} | self.settings.get(self.sampler, {})
     indices = function(total, **settings, **({"rng": rng} if "rng" in known else {}))
     # The reference does not double the clips of a video shorter than one clip. Twice the same clips have the same mean.
-    if self.twice_sample and rng is None and len(indices) == self.num_clips * self.clip_len:
+    if self.twice_sample and rng is None and len(indices) == self.num_clips * clip_len:
       indices = np.tile(indices, 2)
     return indices
 
   def _run(self, clip: Clip, steps: tuple[str, ...], rng: np.random.Generator | None) -> Clip:
     for step in steps:
-      clip = STEPS[step](clip, rng, **self.settings.get(step, {}))
+      flow = {"flow": True} if step == "flip" and self._flow else {}
+      clip = STEPS[step](clip, rng, **(flow | self.settings.get(step, {})))
     return clip
 
   def _cached_frames(
@@ -140,7 +189,7 @@ class Preprocessing:
     """The sampled frames out of the cache, and the steps that are left to do; None where the video does not fit."""
     lead, rest = (self.steps[:1], self.steps[1:]) if self.steps[:1] == ("resize",) else ((), self.steps)
     settings = json.dumps(thawed(self.settings.get("resize", {})), sort_keys=True) if lead else None
-    key: Hashable = (record.source, record.template, record.first, record.offset, record.frames, settings)
+    key: Hashable = (record.source, record.template, record.first, record.offset, record.frames, self._flow, settings)
     try:
       whole = cache.get(key, lambda: self._whole(record, lead, cache.max_bytes))
     except _TooLarge:
@@ -149,7 +198,7 @@ class Preprocessing:
 
   def _whole(self, record: Record, lead: tuple[str, ...], max_bytes: int) -> np.ndarray:
     out = None
-    with open_frames(record) as video:
+    with open_frames(record, flow=self._flow) as video:
       for start in range(0, video.num_frames, _CHUNK):
         frames = video.read(range(start, min(start + _CHUNK, video.num_frames)))
         frames = self._run(Clip(frames), lead, None).frames
@@ -196,6 +245,13 @@ class Preprocessing:
         f"modality is {self.modality!r}; wanted one of {', '.join(MODALITIES)}."
         f"{nearest(str(self.modality), MODALITIES)}"
       )
+    if self.modality == "spectrogram":
+      wanted = {"sampler": ("uniform", "dense"), "frame_interval": (1,), "frames_per_view": (self.clip_len,)}
+      for name, values in wanted.items():
+        if getattr(self, name) not in values:
+          raise InputError(
+            f"{name} is {getattr(self, name)!r}; wanted {' or '.join(map(str, values))} where clips are spectrograms"
+          )
     for name in ("mean", "std"):
       value = getattr(self, name)
       if self.channels % len(value):
@@ -205,13 +261,19 @@ class Preprocessing:
         )
 
   def _check_steps(self) -> None:
+    table = SOUND_STEPS if self.modality == "spectrogram" else STEPS
     if not isinstance(self.steps, tuple):
-      raise InputError(f"steps is {self.steps!r}; wanted a list of names of {', '.join(STEPS)}")
+      raise InputError(f"steps is {self.steps!r}; wanted a list of names of {', '.join(table)}")
     for step in self.steps:
-      if step not in STEPS:
-        raise InputError(f"there is no step {step!r}; wanted names of {', '.join(STEPS)}.{nearest(str(step), STEPS)}")
+      if step not in table:
+        raise InputError(
+          f"there is no step {step!r} for {self.modality}; wanted names of {', '.join(table)}."
+          f"{nearest(str(step), table)}"
+        )
       if self.steps.count(step) > 1:
         raise InputError(f"the step {step} stands {self.steps.count(step)} times in steps; its settings go by its name")
+    if self.modality == "spectrogram" and list(self.steps) != [step for step in SOUND_STEPS if step in self.steps]:
+      raise InputError(f"steps is {self.steps!r}; wanted them in the order {', '.join(SOUND_STEPS)}")
     if not isinstance(self.settings, Mapping):
       raise InputError(f"settings is {self.settings!r}; wanted a mapping of step names to their settings")
     for name in self.settings:
@@ -221,7 +283,7 @@ class Preprocessing:
           f"settings for {name!r}, which is neither a step nor the sampler: {', '.join(known)}.{nearest(name, known)}"
         )
     for step in self.steps:
-      check_settings(step, STEPS[step], self.settings.get(step, {}), ())
+      check_settings(step, table[step], self.settings.get(step, {}), ())
     given = ("clip_len", *_NEUTRAL)
     check_settings(self.sampler, SAMPLERS[self.sampler], self.settings.get(self.sampler, {}), given)
 

@@ -95,10 +95,28 @@ def _labels(value: Any) -> bool:
   return whole and all(0 <= item < len(value) for item in value)
 
 
+def _three(value: Any, fits: Callable[[Any], bool] = _number) -> bool:
+  return isinstance(value, tuple) and len(value) == 3 and all(map(fits, value))
+
+
+def _fill(value: Any) -> bool:
+  rows = value if isinstance(value, tuple) and value else (value,)
+  return all(isinstance(item, int) and not isinstance(item, bool) and 0 <= item <= 255 for item in rows)
+
+
 # What each setting may be, by its name, which means the same in every step but in those that are named with it.
 _FLAG = ("true or false", lambda value: isinstance(value, bool))
+_STRENGTH = ("a number of at least 0", lambda value: _number(value) and value >= 0)
 _COUNT = ("a whole number of at least 1", is_count)
 FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+  "amplify.ratio": ("a number above 0", lambda value: _number(value) and value > 0),
+  "length": _COUNT,
+  "rate": ("samples per second", is_count),
+  "window_ms": ("milliseconds", lambda value: _number(value) and value > 0),
+  "step_ms": ("milliseconds", lambda value: _number(value) and value > 0),
+  "bands": _COUNT,
+  "rows": _COUNT,
+  "log": _FLAG,
   "random_crop.size": ("the side of a square in pixels", is_count),
   "size": ("a side in pixels, or (width, height)", _size),
   "keep_ratio": _FLAG,
@@ -122,6 +140,19 @@ FORMS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
   "ratio": ("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1),
   "direction": ("horizontal or vertical", lambda value: value in ("horizontal", "vertical")),
   "labels": ("the new label of each class, one entry a class", _labels),
+  "groups": _COUNT,
+  "brightness": _STRENGTH,
+  "contrast": _STRENGTH,
+  "saturation": _STRENGTH,
+  "hue": ("a number from 0 to 0.5", lambda value: _number(value) and 0 <= value <= 0.5),
+  "form": ("later or 0.9", lambda value: value in ("later", "0.9")),
+  "color_space_aug": _FLAG,
+  "alpha_std": _STRENGTH,
+  "eig_val": ("three numbers", _three),
+  "eig_vec": ("three rows of three numbers", lambda value: _three(value, _three)),
+  "num_ops": _COUNT,
+  "magnitude": ("a whole number from 0 to 30", lambda value: value in range(31) and not isinstance(value, bool)),
+  "fill": ("a value from 0 to 255, or a list of one for each channel", _fill),
   "temporal_jitter": _FLAG,
   "wrap_past_end": _FLAG,
   "sample_range": _COUNT,

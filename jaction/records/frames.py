@@ -1,7 +1,9 @@
-"""The frames of any record, and a bounded memory of decoded ones."""
+"""The frames of any record, in colour or as optical flow, and a bounded memory of decoded ones."""
 
 import collections
+import dataclasses
 import os
+import string
 import threading
 from collections.abc import Callable, Hashable, Iterable
 
@@ -16,7 +18,11 @@ from jaction.records.video import Video
 class FrameFolder:
   """The frames of a folder of images, with the interface of `Video`; frame i is image `first + offset + i`.
 
+  A template of two fields, such as "flow_{}_{:05d}.jpg", names the images of optical flow: its frames are the grey
+  images "x" and "y" of a number, as two channels.
+
   Attributes:
+    channels: 3, or 2 of flow.
     num_frames: what the record says, or where it says nothing, how many images follow each other from the first on.
     width, height: pixels, of the first image.
   """
@@ -28,9 +34,10 @@ class FrameFolder:
     self._folder, self._template, self._first = record.source, record.template, record.first + record.offset
     if not os.path.isdir(record.source):
       raise MediaError(f"{record.source}: there is no such folder of frames")
+    self.channels = 2 if is_flow(record.template) else 3
     self.num_frames = self._counted() if record.frames is None else record.frames
     if self.num_frames < 1:
-      raise MediaError(f"{self._path(0)}: there is no such image, so the folder has no frames")
+      raise MediaError(f"{' or '.join(self._paths(0))}: there is no such image, so the folder has no frames")
     self._size: tuple[int, ...] | None = None
 
   def __enter__(self) -> "FrameFolder":
@@ -51,7 +58,7 @@ class FrameFolder:
     return self._shape()[1]
 
   def read(self, indices: Iterable[int]) -> np.ndarray:
-    """Frames `indices`, in any order and with repeats: uint8 [n, height, width, 3], RGB.
+    """Frames `indices`, in any order and with repeats: uint8 [n, height, width, 3], RGB, or [n, height, width, 2].
 
     Raises InputError for an index outside [0, num_frames), MediaError, which names the image, for one that is absent,
     cannot be decoded, or has another size than the rest.
@@ -62,27 +69,39 @@ class FrameFolder:
       if index not in images:
         images[index] = self._image(index)
     if not images:
-      return np.empty((0, *self._shape(), 3), np.uint8)
+      return np.empty((0, *self._shape(), self.channels), np.uint8)
     return np.stack([images[index] for index in wanted.tolist()])
 
-  def _path(self, index: int) -> str:
-    return os.path.join(self._folder, self._template.format(self._first + index))
+  def _paths(self, index: int) -> list[str]:
+    """Of the image, or of the two of flow."""
+    parts = [("x",), ("y",)] if self.channels == 2 else [()]
+    return [os.path.join(self._folder, self._template.format(*part, self._first + index)) for part in parts]
 
   def _counted(self) -> int:
     count = 0
-    while os.path.exists(self._path(count)):
+    while all(map(os.path.exists, self._paths(count))):
       count += 1
     return count
 
   def _shape(self) -> tuple[int, ...]:
     return self._size or self._image(0).shape[:2]
 
-  def _image(self, index: int) -> np.ndarray:
-    path = self._path(index)
+  def _read(self, path: str, index: int) -> np.ndarray:
     try:
-      image = read_image(path)
+      return read_image(path, grey=self.channels == 2)
     except FileNotFoundError:
       raise MediaError(f"{path}: there is no such image; it is frame {index} of {self.num_frames}") from None
+
+  def _image(self, index: int) -> np.ndarray:
+    paths = self._paths(index)
+    path, *others = paths
+    if others:
+      x, y = (self._read(path, index) for path in paths)
+      if x.shape != y.shape:
+        raise MediaError(f"{others[0]}: is {y.shape[1]}x{y.shape[0]}, {path} {x.shape[1]}x{x.shape[0]}")
+      image = np.stack([x, y], axis=-1)
+    else:
+      image = self._read(path, index)
     size = image.shape[:2]
     if self._size is None:
       self._size = size
@@ -93,8 +112,16 @@ class FrameFolder:
     return image
 
 
-def read_image(path: str) -> np.ndarray:
-  """An image file as uint8 [height, width, 3], RGB; MediaError where it is damaged, FileNotFoundError where absent."""
+def is_flow(template: str | None) -> bool:
+  """Whether a template names images of flow: it has a field for "x" and "y", then one for the number."""
+  return template is not None and sum(field is not None for _, field, _, _ in string.Formatter().parse(template)) == 2
+
+
+def read_image(path: str, *, grey: bool = False) -> np.ndarray:
+  """An image file as uint8 [height, width, 3], RGB, or with `grey` [height, width].
+
+  MediaError where it is damaged, FileNotFoundError where absent.
+  """
   import cv2  # here, since sets of video files never need it
 
   try:
@@ -107,18 +134,35 @@ def read_image(path: str) -> np.ndarray:
   # A JPEG that is cut off would be decoded with its rest in grey: its end mark must be there.
   whole = not data.startswith(b"\xff\xd8") or b"\xff\xd9" in data[-2048:]
   try:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and whole else None
+    image = (
+      cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+      if data and whole
+      else None
+    )
   except cv2.error:
     image = None
   if image is None:
     raise MediaError(
       f"{path}: {'no image that can be decoded' if whole else 'a JPEG that is cut off'} ({len(data)} bytes)"
     )
-  return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+  return image if grey else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def open_frames(record: Record) -> Video | FrameFolder:
-  """The frames of a record, whatever they lie in: use it in a `with`."""
+def open_frames(record: Record, *, flow: bool = False) -> Video | FrameFolder:
+  """The frames of a record, whatever they lie in: use it in a `with`.
+
+  InputError where they are no optical flow and `flow` is wanted, or the other way round: it is not computed here.
+  """
+  if record.kind not in ("video", "image"):
+    raise InputError(f"{record.source}: is a sound ({record.kind}), pictures were wanted")
+  if flow != is_flow(record.template):
+    held = f"a {record.kind} file" if record.template is None else f"images named {record.template!r}"
+    wanted = "optical flow, grey images named like 'flow_{}_{:05d}.jpg'" if flow else "pictures in colour"
+    raise InputError(f"{record.source}: holds {held}; {wanted}, were wanted (flow is not computed from a video)")
+  if record.kind == "image" and record.template is None:
+    folder, name = os.path.split(record.source)
+    template = name.replace("{", "{{").replace("}", "}}")  # whatever its number
+    return FrameFolder(dataclasses.replace(record, source=folder, template=template, frames=1, offset=0))
   return Video(record.source) if record.template is None else FrameFolder(record)
 
 

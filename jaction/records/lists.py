@@ -28,6 +28,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from jaction.errors import InputError, nearest
+from jaction.records.frames import is_flow
 from jaction.records.hvu import HVU_CATEGORIES, hvu_rows
 from jaction.records.json_lists import IMAGE_SUFFIXES, json_rows, multi_label_json_rows
 from jaction.records.record import Record
@@ -200,7 +201,8 @@ def _guess(path: str, base: str) -> str:
 
 def _check_template(template: str) -> None:
   try:
-    usable = template.format(1) != template.format(2)
+    parts = ("x",) if is_flow(template) else ()
+    usable = template.format(*parts, 1) != template.format(*parts, 2)
   except (ValueError, IndexError, KeyError):
     usable = False
   if not usable:

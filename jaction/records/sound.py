@@ -35,6 +35,8 @@ def read_waveform(source: str | os.PathLike, rate: int = 16000) -> np.ndarray:
       except FFmpegError as error:
         fault = error  # the rest is lost: what came before it stands
       parts += _mono([None], resampler, rate)
+  except MediaError:
+    raise
   except (FFmpegError, ValueError, OSError) as error:
     fault = error
   if not sum(map(len, parts)):
