@@ -18,7 +18,9 @@ from jax.sharding import PartitionSpec as P
 from jaction.errors import InputError
 
 Batch = dict[str, np.ndarray]
-Preprocess = Callable[..., Mapping[str, Any]]  # (record, rng, cache) -> {"clips": uint8 [V,T,H,W,C], "label": int}
+Preprocess = Callable[
+  ..., Mapping[str, Any]
+]  # (record, rng, cache) -> {"clips": uint8 [V,T,H,W,C], "label": int or [K]}
 
 
 class Batches(Iterator[Batch]):
@@ -71,7 +73,8 @@ def training_batches(
 
   `batch_size` is the global one; `shard` = (i, n) gives rows i*B/n ... (i+1)*B/n of each batch.  `prefetch` counts
   batches.  Each batch is {"clips": uint8 [B,V,T,H,W,C], "label": int32 [B], "mask": bool [B] (all True), "index":
-  int64 [B], the record's number}.  Raises InputError for no records or a batch that the shards do not divide.
+  int64 [B], the record's number}; with `clips.multihot.MultiHot` "label" is float32 [B,K], and "known" bool [B,K] is
+  there too.  Raises InputError for no records or a batch that the shards do not divide.
   """
   index, shards = shard
   if not records:
@@ -157,12 +160,13 @@ def _stack(samples: Sequence[Mapping[str, Any]], numbers: Sequence[int], size: i
       "fixed (width, height)"
     )
   rows = [samples[i] if i < len(numbers) else samples[i % len(samples)] for i in range(size)]
+  labels = [-1 if s["label"] is None else s["label"] for s in rows]
   return {
     "clips": np.stack([s["clips"] for s in rows]),
-    "label": np.array([-1 if s["label"] is None else s["label"] for s in rows], np.int32),
+    "label": np.array(labels, np.float32 if np.ndim(labels[0]) else np.int32),  # [B], of several classes [B,K]
     "mask": np.arange(size) < len(numbers),
     "index": np.array([*numbers, *[-1] * (size - len(numbers))], np.int64),
-  }
+  } | ({"known": np.stack([s["known"] for s in rows])} if "known" in rows[0] else {})
 
 
 _PERMUTATIONS: dict[tuple[int, int, int], np.ndarray] = {}  # the epochs in use: threads may stand in two of them

@@ -54,22 +54,28 @@ def mmit_mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> float
 
 
 def category_mean_average_precision(
-  scores: np.ndarray, labels: np.ndarray, categories: Sequence[tuple[str, int]]
+  scores: np.ndarray, labels: np.ndarray, categories: Sequence[tuple[str, int]], known: np.ndarray | None = None
 ) -> dict[str, float]:
   """{category: mean average precision over its classes} (HVU, arXiv:1904.11451).
 
-  scores [N,K], labels [N,K] of 0 and 1; categories (name, how many classes), in the order of the classes.  A video
-  without tags of a category counts as a negative of all its classes, as in the reference.
+  scores [N,K], labels [N,K] of 0 and 1; categories (name, how many classes), in the order of the classes.  A video of
+  which nothing is `known` [N,K] in a category is left out there, as in the reference; None: all is known.
   """
   scores, labels = _checked(scores, labels)
+  known = np.ones(labels.shape, bool) if known is None else np.asarray(known, bool)
   ends = np.cumsum([count for _, count in categories])
-  if not len(ends) or ends[-1] != scores.shape[1]:
+  if not len(ends) or ends[-1] != scores.shape[1] or known.shape != labels.shape:
     said = " + ".join(f"{name} {count}" for name, count in categories) or "none"
-    raise InputError(f"categories of {said} classes for scores of {scores.shape[1]} classes; wanted as many in all")
-  return {
-    name: mean_average_precision(scores[:, end - count : end], labels[:, end - count : end])
-    for (name, count), end in zip(categories, ends, strict=True)
-  }
+    raise InputError(
+      f"categories of {said} classes and `known` of shape {known.shape} for scores {scores.shape}; wanted as many "
+      "classes in all"
+    )
+  out = {}
+  for (name, count), end in zip(categories, ends, strict=True):
+    part = slice(end - count, end)
+    rows = known[:, part].any(axis=1)
+    out[name] = mean_average_precision(scores[rows, part], labels[rows, part]) if rows.any() else float("nan")
+  return out
 
 
 def top_k_hits(scores: np.ndarray, labels: np.ndarray, ks: int | Sequence[int] = (1, 5)) -> list[float]:
@@ -88,11 +94,16 @@ def top_k_hits(scores: np.ndarray, labels: np.ndarray, ks: int | Sequence[int] =
   return [float(np.mean(hits[:, :k].any(axis=1) & valid)) for k in ks]
 
 
-def summary(scores: np.ndarray, labels: np.ndarray, categories: Sequence[tuple[str, int]] = ()) -> dict[str, float]:
+def summary(
+  scores: np.ndarray,
+  labels: np.ndarray,
+  categories: Sequence[tuple[str, int]] = (),
+  known: np.ndarray | None = None,
+) -> dict[str, float]:
   """What evaluation tells of a multi-label list: both mean average precisions, top-1 and, of five classes on, top-5
   hits, and with categories the mean average precision of each and, as "categories_mAP", their mean.
 
-  scores [N,K], labels [N,K] of 0 and 1.  What would be NaN (a video or category without any label) is left out.
+  Arguments as of `category_mean_average_precision`.  What would be NaN (a video or category without any label) is left out.
   """
   labels = np.asarray(labels)
   out = {"mean_average_precision": mean_average_precision(scores, labels)}
@@ -101,7 +112,7 @@ def summary(scores: np.ndarray, labels: np.ndarray, categories: Sequence[tuple[s
   ks = (1, 5) if labels.shape[1] >= 5 else (1,)
   out |= {f"top{k}": hits for k, hits in zip(ks, top_k_hits(scores, labels, ks), strict=True)}
   if categories:
-    each = category_mean_average_precision(scores, labels, categories)
+    each = category_mean_average_precision(scores, labels, categories, known)
     known = {f"{name}_mAP": value for name, value in each.items() if not np.isnan(value)}
     out |= known | ({"categories_mAP": float(np.mean(list(known.values())))} if known else {})
   return {name: float(value) for name, value in out.items() if not np.isnan(value)}

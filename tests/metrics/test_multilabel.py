@@ -49,10 +49,12 @@ def test_the_reference_is_met_for_each_category_of_hvu(shared):
     categories = list(zip(case["tag_categories"], case["tag_category_nums"], strict=True))
     starts = dict(zip(case["tag_categories"], np.cumsum([0, *case["tag_category_nums"]]), strict=False))
     labels = np.zeros((len(case["annotations"]), sum(case["tag_category_nums"])))
-    for row, annotation in zip(labels, case["annotations"], strict=True):
+    known = np.zeros(labels.shape, bool)
+    for row, seen, annotation in zip(labels, known, case["annotations"], strict=True):
       for category, tags in annotation["label"].items():
         row[starts[category] + np.array(tags)] = 1
-    got = multilabel.category_mean_average_precision(np.array(case["results"]), labels, categories)
+        seen[starts[category] : starts[category] + dict(categories)[category]] = True
+    got = multilabel.category_mean_average_precision(np.array(case["results"]), labels, categories, known)
     assert {f"{name}_mAP" for name in got} == set(case["expect"])
     for name, value in got.items():
       assert abs(value - case["expect"][f"{name}_mAP"]) < 1e-9, (case["name"], name)
@@ -115,10 +117,15 @@ def test_a_category_is_the_classes_it_holds(table):
   classes = scores.shape[1]
   first = classes // 2
   categories = [("one", first), ("two", classes - first)] if first else [("two", classes)]
+  known = np.random.default_rng(table[2]).random(labels.shape) < 0.4
   got = multilabel.category_mean_average_precision(scores, labels, categories)
+  got_known = multilabel.category_mean_average_precision(scores, labels, categories, known)
   for name, part in (("one", slice(0, first)), ("two", slice(first, None))):
     if name in got:
       np.testing.assert_equal(got[name], multilabel.mean_average_precision(scores[:, part], labels[:, part]))
+      rows = [i for i, row in enumerate(known[:, part]) if any(row)]
+      some = multilabel.mean_average_precision(scores[rows, part], labels[rows, part]) if rows else np.nan
+      np.testing.assert_equal(got_known[name], some)
 
 
 @quick
@@ -166,7 +173,7 @@ def test_wrong_arrays_are_named():
     multilabel.mean_average_precision(np.zeros((1, 2)), np.array([[0, 2]]))
   with pytest.raises(InputError, match="at least one row"):
     multilabel.average_precision(np.zeros(0), np.zeros(0))
-  with pytest.raises(InputError, match="categories of a 1 classes for scores of 2 classes"):
+  with pytest.raises(InputError, match="categories of a 1 classes and"):
     multilabel.category_mean_average_precision(np.zeros((1, 2)), np.zeros((1, 2)), [("a", 1)])
   with pytest.raises(InputError, match="k=0"):
     multilabel.top_k_hits(np.zeros((1, 2)), np.zeros((1, 2)), 0)
