@@ -86,6 +86,11 @@ class Preprocessing:
     """C of the clips: 3 of rgb, 2 of flow (x, y), 2 * clip_len of stacked flow, 1 of a spectrogram."""
     return {"rgb": 3, "flow": 2, "stacked_flow": 2 * self.clip_len, "spectrogram": 1}[self.modality]
 
+  @property
+  def template(self) -> str:
+    """Names of the images in folders of frames, where nothing else is said: MMAction2's."""
+    return "{}_{:05d}.jpg" if self._flow else "img_{:05d}.jpg"
+
   def __hash__(self) -> int:
     return hash(json.dumps(self.to_json(), sort_keys=True))
 

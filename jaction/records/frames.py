@@ -113,8 +113,9 @@ class FrameFolder:
 
 
 def is_flow(template: str | None) -> bool:
-  """Whether a template names images of flow: it has a field for "x" and "y", then one for the number."""
-  return template is not None and sum(field is not None for _, field, _, _ in string.Formatter().parse(template)) == 2
+  """Whether a template names images of flow: it has a field for "x" and "y", then one like {:05d} for the number."""
+  forms = [form for _, field, form, _ in string.Formatter().parse(template or "") if field is not None]
+  return len(forms) == 2 and not forms[0] and bool(forms[1])
 
 
 def read_image(path: str, *, grey: bool = False) -> np.ndarray:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError
 
 # dotted key -> (least, what it must be below or None, whether whole)
@@ -60,3 +61,16 @@ def check_label_tables(preprocessing: Mapping[str, Any], classes: int) -> None:
           f"it would change the labels of other classes. Wanted one entry a class, or no table, or no step {step} "
           "(of the toy configs, --config=toy_tsm:own has none)"
         )
+
+
+def check_modality(preprocessing: Mapping[str, Preprocessing], *, sound: bool) -> None:
+  """Raises InputError where training and test read records as different things, or a network as what it cannot see."""
+  train, test = preprocessing["train"], preprocessing["test"]
+  if (train.modality, train.channels) != (test.modality, test.channels):
+    raise InputError(
+      f"preprocessing.train.modality={train.modality!r} has {train.channels} channels and preprocessing.test.modality="
+      f"{test.modality!r} has {test.channels}: wanted the same"
+    )
+  if sound != (train.modality == "spectrogram"):
+    wanted = "spectrogram, as the network is one on sound" if sound else "rgb, flow or stacked_flow"
+    raise InputError(f"preprocessing.train.modality={train.modality!r}: wanted {wanted}")

@@ -20,7 +20,7 @@ from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
 from jaction.models import create_model, frozen_leaves, initialize
 from jaction.predict.scoring import make_predict_step, mean_loss, score_batches
 from jaction.records import FrameCache, Record, class_names, read_label_map, read_records
-from jaction.train.checks import check_label_tables, check_numbers
+from jaction.train.checks import check_label_tables, check_modality, check_numbers
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, whole
 from jaction.train.optim import in_steps, leaving, make_optimizer, make_schedule
@@ -44,6 +44,7 @@ class Experiment:
       config["model"]["name"], num_classes=config["model"]["num_classes"], **config["model"]["fields"]
     )
     self.preprocess = {kind: Preprocessing.from_json(config["preprocessing"][kind]) for kind in ("train", "test")}
+    check_modality(self.preprocess, sound=len(self.model.clip) == 2)
     check_label_tables(config["preprocessing"], config["model"]["num_classes"])
     self.has_val = bool(data["val"])
     if self.has_val and self.preprocess["test"].average == "none":
@@ -81,6 +82,7 @@ class Experiment:
       self._path(name),
       format=self.config["data"]["format"],
       root=self.root or None,
+      template=self.config["data"]["template"] or self.preprocess["train"].template,
       num_classes=self.config["model"]["num_classes"],
       classes=self.labels or None,
     )
@@ -115,7 +117,7 @@ class Experiment:
     return {"videos": len(self.records), "digest": digest, "labels": list(self.labels)}
 
   def _input(self) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((1, 1, *self.model.clip, 3), jnp.float32)
+    return jax.ShapeDtypeStruct((1, 1, *self.model.clip, self.preprocess["train"].channels), jnp.float32)
 
   def _shapes(self) -> dict[str, Any]:
     """The model's variables as shapes and dtypes."""
