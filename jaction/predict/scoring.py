@@ -22,7 +22,7 @@ class Scores(NamedTuple):
   """What a model said of a list: row i belongs to the record numbered index[i]; padding has been dropped."""
 
   scores: np.ndarray  # [N,K] float32; [N,V,K] where the views are not averaged
-  labels: np.ndarray  # [N] int64, -1 where the record has none
+  labels: np.ndarray  # [N] int64, -1 where the record has none; [N,K] of 0 and 1 where a record has several
   index: np.ndarray  # [N] int64, ascending
 
 
@@ -57,6 +57,7 @@ def make_predict_step(
 ) -> Callable[[Mapping[str, Any], Any], Array]:
   """The function (variables, clips uint8 [B,V,T,H,W,C]) -> scores [B,K] float32 ([B,V,K] where average is "none").
 
+  Clips of sound are float32 [B,V,T,F,1].
   Normalisation happens on the device, with the preprocessing's mean and std, in front of the model.  `average` takes
   the place of the preprocessing's own.  At most `max_views` views go through the model at once (all of them where
   it is None), always by the same number, so that one program is compiled and 30 views fit in memory.  With a mesh the
@@ -67,7 +68,7 @@ def make_predict_step(
   kind = check_average(preprocessing.average if average is None else average)
   if max_views is not None and max_views < 1:
     raise InputError(f"max_views is {max_views}; wanted at least 1, or None for all views at once.")
-  mean, std = preprocessing.mean, preprocessing.std
+  mean, std, sound = preprocessing.mean, preprocessing.std, preprocessing.modality == "spectrogram"
 
   def views(variables, clips):
     return model.apply(variables, normalize(clips, mean, std), train=False).astype(jnp.float32)
@@ -80,8 +81,9 @@ def make_predict_step(
     join = jax.jit(lambda scores: average_views(scores, kind), in_shardings=whole, out_shardings=whole)
 
   def step(variables, clips):
-    if clips.ndim != 6 or clips.dtype != np.uint8:
-      raise InputError(f"wanted clips uint8 [B,V,T,H,W,C], got {clips.dtype} {list(clips.shape)}.")
+    if (clips.ndim, clips.dtype) != ((5, np.float32) if sound else (6, np.uint8)):
+      wanted = "float32 [B,V,T,F,1]" if sound else "uint8 [B,V,T,H,W,C]"
+      raise InputError(f"wanted clips {wanted}, got {clips.dtype} {list(clips.shape)}.")
     count = clips.shape[1]
     size = count if max_views is None else min(max_views, count)
     parts = []
@@ -103,7 +105,7 @@ def score_batches(
 ) -> Scores:
   """The scores of every record that the batches hold, in the order of the records' numbers.
 
-  A batch has clips [B,V,T,H,W,C], label [B], mask [B] (False: padding, left out) and index [B] (the record's number).
+  A batch has clips [B,V,T,H,W,C], label [B] or [B,K], mask [B] (False: padding, left out) and index [B] (the record's number).
   `progress` is told how many records each batch brought.  Closes the batches.
   """
   rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -147,6 +149,17 @@ def mean_loss(scores: np.ndarray, labels: np.ndarray, kind: str) -> float:
   """The mean cross entropy of averaged scores [N,K] against labels [N]: -log of the label's probability."""
   own = probabilities(scores.astype(np.float64), kind)[np.arange(len(labels)), labels]
   return float(-np.log(np.maximum(own, np.finfo(np.float64).tiny)).mean())
+
+
+def sigmoid(scores: np.ndarray) -> np.ndarray:
+  """1 / (1 + exp(-scores)), float64, without overflow."""
+  return 0.5 * (1 + np.tanh(0.5 * np.asarray(scores, np.float64)))
+
+
+def mean_binary_loss(scores: np.ndarray, labels: np.ndarray) -> float:
+  """The mean binary cross entropy of raw scores [N,K], averaged over views, against labels [N,K] of 0 and 1."""
+  scores = scores.astype(np.float64)
+  return float((np.logaddexp(0, scores) - scores * labels).mean())
 
 
 def weighted_fusion(streams: Sequence[np.ndarray], weights: Sequence[float], *, softmax: bool = False) -> np.ndarray:

@@ -16,6 +16,7 @@ NUMBERS = {
   "data.prefetch": (0, None, True),
   "data.cache_mb": (0, None, False),
   "loss.label_smoothing": (0, 1, False),
+  "loss.weight": (0, None, False),
   "optimizer.momentum": (0, 1, False),
   "optimizer.b1": (0, 1, False),
   "optimizer.b2": (0, 1, False),
@@ -53,7 +54,7 @@ def check_numbers(config: Mapping[str, Any]) -> None:
 def check_label_tables(preprocessing: Mapping[str, Any], classes: int) -> None:
   """Raises InputError where a step's table of labels (such as flip's) is one of another number of classes."""
   for kind, settings in preprocessing.items():
-    for step, values in settings["settings"].items():
+    for step, values in settings.get("settings", {}).items():  # none where published is empty
       table = values.get("labels", ())
       if step in settings["steps"] and table and len(table) != classes:
         raise InputError(
@@ -74,3 +75,66 @@ def check_modality(preprocessing: Mapping[str, Preprocessing], *, sound: bool) -
   if sound != (train.modality == "spectrogram"):
     wanted = "spectrogram, as the network is one on sound" if sound else "rgb, flow or stacked_flow"
     raise InputError(f"preprocessing.train.modality={train.modality!r}: wanted {wanted}")
+
+
+def metric_names(config: Mapping[str, Any], *, multi_label: bool) -> tuple[str, ...]:
+  """What eval.metric may be, with one label a video or several."""
+  names: Sequence[str] = SINGLE
+  if multi_label:
+    categories = [f"{name}_mAP" for name, *_ in config["loss"]["categories"]]
+    names = (*SEVERAL, *categories, *(["categories_mAP"] if categories else []))
+  return tuple(name for name in names if name != "top5" or config["model"]["num_classes"] >= 5)
+
+
+def check_metric(config: Mapping[str, Any]) -> None:
+  """Raises InputError where eval.metric is not known, or is one of the other kind of labels."""
+  name, multi_label = config["eval"]["metric"], config["data"]["multi_label"]
+  known, others = (metric_names(config, multi_label=kind) for kind in (multi_label, not multi_label))
+  if name in known:
+    return
+  if name in others:
+    raise InputError(
+      f"eval.metric={name!r} is one of data.multi_label={not multi_label}, and that is {multi_label}; wanted one of "
+      f"{', '.join(known)}"
+    )
+  raise InputError(f"eval.metric={name!r} is not known; wanted one of {', '.join(known)}.{nearest(name, known)}")
+
+
+def check_loss(config: Mapping[str, Any]) -> None:
+  """Raises InputError for a loss that does not fit the labels, or whose classes are not the model's."""
+  loss, several, classes = config["loss"], config["data"]["multi_label"], config["model"]["num_classes"]
+  wanted = ("binary_cross_entropy", "hvu") if several else ("cross_entropy", "binary_cross_entropy")
+  if loss["name"] in ("cross_entropy", "binary_cross_entropy", "hvu") and loss["name"] not in wanted:
+    raise InputError(f"loss.name={loss['name']!r} with data.multi_label={several}: wanted {' or '.join(wanted)}")
+  if loss["class_weights"] and len(loss["class_weights"]) != classes:
+    raise InputError(
+      f"loss.class_weights has {len(loss['class_weights'])} numbers for {classes} classes: wanted as many"
+    )
+  if not all(isinstance(w, int | float) and w >= 0 for w in loss["class_weights"]):
+    raise InputError(f"loss.class_weights={loss['class_weights']}: wanted numbers of 0 or more")
+  for category in loss["categories"]:
+    if len(category) != 3 or not isinstance(category[0], str) or category[1] < 1 or category[2] < 0:
+      raise InputError(f"loss.categories: {category!r}; wanted (name, how many classes, weight) each")
+  total = sum(category[1] for category in loss["categories"])
+  if loss["categories"] and total != classes:
+    raise InputError(f"loss.categories have {total} classes and model.num_classes is {classes}: wanted as many")
+  average = config["preprocessing"]["test"]["average"]
+  if several and average == "prob":
+    raise InputError(
+      'preprocessing.test.average="prob" makes the classes of a video compete (a softmax), and with '
+      'data.multi_label=True a video has several: wanted "score"'
+    )
+
+
+def check_metric_is_defined(name: str, records: Sequence[Record], categories: Sequence[tuple[str, int]]) -> None:
+  """Raises InputError where the mean that eval.metric names would be over nothing, or over a video without labels."""
+  bare = next((record for record in records if not record.labels), None)
+  if name == "mmit_mean_average_precision" and bare:
+    raise InputError(f"eval.metric={name!r}: {bare.id} of data.val has no label, and the mean is over videos with one")
+  start, seen = 0, {label for record in records for label in record.labels}
+  for category, count in categories:
+    if name == f"{category}_mAP" and seen.isdisjoint(range(start, start + count)):
+      raise InputError(f"eval.metric={name!r}: no video of data.val has a label of {category}")
+    start += count
+  if not seen:
+    raise InputError(f"eval.metric={name!r}: no video of data.val has any label")
