@@ -34,6 +34,7 @@ class Proposal:
     start, end: frames.
     iou: the best IoU with an annotated instance; 1 for an instance itself.
     overlap: the share of the stretch that lies in an instance; 0 for an instance itself, as the reference has it.
+    coverage: its length over the video's, before its end is cut to the video, as the reference has it.
   """
 
   label: int
@@ -41,6 +42,7 @@ class Proposal:
   end: int
   iou: float = 1.0
   overlap: float = 0.0
+  coverage: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -120,13 +122,18 @@ def _video(
 
   def stretch(where: str, label: str, start: str, end: str, iou: float = 1.0, overlap: float = 0.0) -> Proposal | None:
     if normalized:
-      first, last = int(real(start, "start", where) * frames), int(real(end, "end", where) * frames)
+      shares = real(start, "start", where), real(end, "end", where)
+      if not all(0 <= share <= 1.5 for share in shares):
+        raise InputError(f"{where}: {start} to {end}; shares of the video, from 0 to 1, were wanted")
+      first, last = (int(share * frames) for share in shares)
     else:
       first, last = whole(start, "start", where), whole(end, "end", where)
     number = whole(label, "class", where)
     if number < 0 or first < 0:
       raise InputError(f"{where}: class {number} from frame {first} on; neither can be below 0")
-    return Proposal(number, first, min(last, frames), iou, overlap) if last > first and first < frames else None
+    if last <= first or first >= frames:
+      return None
+    return Proposal(number, first, min(last, frames), iou, overlap, (last - first) / frames)
 
   _, name = take("its name")
   where, line = take("the number of its frames")
