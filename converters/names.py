@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict
 from jaction.converters.engine import IGNORED, names_of, to_flax, to_torch_names
 from jaction.converters.tables import layouts
 from jaction.errors import CheckpointError, InputError, nearest
+from jaction.models.fuse import is_fused
 
 CLASSIFIERS = ("cls_head.fc_cls.weight", "head.projection.weight", "blocks.5.proj.weight", "blocks.6.proj.weight")
 STEMS = ("conv1/conv/kernel", "conv1a/kernel", "conv1/time/kernel")  # what sees the input, and so its channels
@@ -43,8 +44,11 @@ def to_torch(
 ) -> dict:
   """{name: numpy array}, named as `layout` names them: the inverse of from_torch, bit for bit.
 
-  strict_keys adds the batch counters (zero) that strict loading in PyTorch asks for.
+  strict_keys adds the batch counters (zero) that strict loading in PyTorch asks for.  InputError for variables that
+  `fuse` made: the norms that PyTorch's networks have are gone from them.
   """
+  if is_fused(variables):
+    raise InputError("these variables are fused, and PyTorch's networks have batch norms; write the ones before fusing")
   tables = layouts(model)
   layout = next(iter(tables)) if layout is None else layout
   if layout not in tables:

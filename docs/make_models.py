@@ -12,6 +12,7 @@ import pathlib
 import re
 
 from jaction.models import VARIANTS
+from jaction.models.variants import WINDOWS
 
 HERE = pathlib.Path(__file__).parent
 ASIDE = set(  # words in the names of configs that say nothing of the network
@@ -102,13 +103,15 @@ def facts(name: str) -> list[str]:
   """The columns that VARIANTS gives: name, paper, clip, test, parameters, operations."""
   row = VARIANTS[name]
   frames, stride, side = row.clip
-  kind, count, short, crop = row.views
+  kind, count, short, crop, sampling, *_ = row.views
   crops = {"three_crop": 3, "ten_crop": 10}.get(crop, 1)
   if kind == "spectrograms":
     clip, test = f"{frames} x {side} mel bands", f"{count}"
   else:
     clip = f"{frames} segments, {side} px" if row.segments else f"{frames} x {stride}, {side} px"
-    test = f"{count} {kind} x {crops} crop{'s' if crops > 1 else ''}, {short} px"
+    times = {"twice": "2 x ", "dense": f"{WINDOWS} x "}[sampling] if row.segments and sampling != "uniform" else ""
+    test = f"{times}{count} {kind} x {crops} crop{'s' if crops > 1 else ''}, {short} px"
+    test += ", dense" if sampling == "dense" else ""
   paper = row.paper and f"[{row.paper}](https://arxiv.org/abs/{row.paper.removeprefix('arXiv:')})"
   return [f"`{name}`", paper or "ours", clip, test, f"{row.params:,}", f"{row.macs / 1e9:.3g}"]
 

@@ -4,6 +4,7 @@ model.json names the file of weights, and is written last, in one step: whatever
 the earlier model or the new one, or no model at all; never a mixture.
 """
 
+import fnmatch
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaction.errors import CheckpointError, InputError, nearest
 from jaction.models import create_model
+from jaction.models.fuse import fused_shapes, is_fused
 
 FORMAT = 1
 SHOWN = 30  # lines of one error
@@ -77,9 +79,9 @@ def save_model(
 ) -> None:
   """Writes a model that `load` opens; a model that is there already is replaced, in one step.
 
-  name, fields: what create_model makes the model from (`num_classes` is one of the fields).  labels: a name for each
-  class, or none.  Raises InputError where labels and classes differ in number, CheckpointError where the disk refuses
-  (the earlier model then stays as it was).
+  name, fields: what create_model makes the model from (`num_classes` is one of the fields).  variables: of training, or
+  of `jaction.models.fuse`, which load as they are.  labels: a name for each class, or none.  Raises InputError where
+  labels and classes differ in number, CheckpointError where the disk refuses (the earlier model then stays as it was).
   """
   folder, labels, fields = Path(folder), list(labels), dict(fields)
   classes = fields.get("num_classes", 400)
@@ -106,6 +108,7 @@ def save_model(
         "leaves": len(flat),
         "parameters": sum(leaf.size for path, leaf in flat.items() if path.startswith("params/")),
         "dtypes": odd,
+        "fused": is_fused(variables),  # batch norms folded: for inference alone
       },
     }
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -139,7 +142,12 @@ def load_folder(path: str | os.PathLike) -> ModelFolder:
   except InputError as error:
     raise CheckpointError(f"{folder}/model.json: {error}") from error
   try:
-    variables, _ = merge(unflatten_dict(flat, sep="/"), shapes_for(model, flat)[0])
+    shapes, channels = shapes_for(model, flat)
+    if facts["weights"].get("fused", False):
+      clip = jax.ShapeDtypeStruct((1, 1, *model.clip, channels), np.float32)
+      shapes = fused_shapes(model, shapes, clip)
+    variables, _ = merge(unflatten_dict(flat, sep="/"), shapes)
+    variables.setdefault("batch_stats", {})  # fused, it has none
   except CheckpointError as error:
     raise CheckpointError(f"{folder}: its weights are not those of {facts['name']}: {error}") from error
   return ModelFolder(
@@ -158,18 +166,22 @@ def merge(weights: Mapping[str, Any], into: Mapping[str, Any], *, reinit: Iterab
   """(variables, report): the tree `into` with its leaves taken from `weights`.
 
   into: arrays, or shapes (jax.eval_shape) where nothing is left at its initial value.  reinit: paths, or beginnings of
-  paths such as "params/head", whose leaves stay as they are in `into`, whatever `weights` has there.  Every leaf that
+  paths such as "params/head" or "params/backbone/*/interlace", whose leaves stay as they are in `into`, whatever
+  `weights` has there; a * stands for any part of a path.  Every leaf that
   is missing, unexpected, of another shape or dtype is in one CheckpointError; a `reinit` that names nothing is an
   InputError.
   """
   want, have = _flat(into), _flat(weights)
   reinit = [prefix.strip("/") for prefix in reinit]
 
+  def begins(path: str, prefix: str) -> bool:
+    return fnmatch.fnmatchcase(path, prefix) or fnmatch.fnmatchcase(path, prefix + "/*")
+
   def left(path: str) -> bool:
-    return any(path == prefix or path.startswith(prefix + "/") for prefix in reinit)
+    return any(begins(path, prefix) for prefix in reinit)
 
   for prefix in reinit:
-    under = [path for path in want if path == prefix or path.startswith(prefix + "/")]
+    under = [path for path in want if begins(path, prefix)]
     if not under:
       parents = {"/".join(path.split("/")[:n]) for path in want for n in range(1, path.count("/") + 2)}
       raise InputError(f"nothing to re-initialise at {prefix!r}.{nearest(prefix, sorted(parents))}")

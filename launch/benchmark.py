@@ -61,8 +61,6 @@ def models(args: argparse.Namespace) -> list[dict]:
         candidates |= _torch_candidates(clips)
       row |= {f"{key}_ms": value for key, value in turns(candidates, args.repeat).items()}
     except Exception as error:
-      if len(names) == 1:
-        raise
       row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
     for other in ("torch", "torch_channels_last"):
       if f"{other}_ms" in row:
@@ -86,7 +84,7 @@ def clip_shape(name: str, frames: int | str | None, side: int | None) -> tuple[i
   if frames is None or fixed:
     frames = own
   elif frames == "small":
-    frames = own if facts.views[0] != "clips" else min(own, 8)
+    frames = own if facts.views.kind != "clips" else min(own, 8)
   if side is not None and not fixed and len(last) == 3:
     last = (side, side, last[-1])
   return (int(frames), *last)

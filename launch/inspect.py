@@ -81,10 +81,11 @@ def main(argv: list[str]) -> None:
 
 
 def _protocol(row):
-  kind, count, short, crop = row.views
+  kind, count, short, crop, sampling, *_ = row.views
   if kind == "spectrograms":
     return f"{count} {kind}"
-  return f"{count} {kind}, short side {short}, {crop.replace('_', ' ')}"
+  how = "" if sampling == "uniform" else f", {sampling} sampling"
+  return f"{count} {kind}{how}, short side {short}, {crop.replace('_', ' ')}"
 
 
 def _modules(leaves, macs, depth):

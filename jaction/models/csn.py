@@ -41,8 +41,8 @@ class CsnBottleneck(nn.Module):
     return nn.relu(x + y)
 
 
-def csn(depth: int = 152, *, interaction_preserved: bool = False, frozen: bool = False, eps: float = EPS) -> nn.Module:
-  """[B, T, H, W, C] -> [B, T/8, H/32, W/32, 2048]; frozen: batch norm keeps its statistics in training."""
+def csn(depth: int = 152, *, interaction_preserved: bool = False, eps: float = EPS) -> nn.Module:
+  """[B, T, H, W, C] -> [B, T/8, H/32, W/32, 2048]."""
   block = functools.partial(CsnBottleneck, interaction_preserved=interaction_preserved)
-  norm = functools.partial(BatchNorm, eps=eps, frozen=frozen)
+  norm = functools.partial(BatchNorm, eps=eps)
   return ResNet(depth, 64, Stem, 3, block=block, norm=norm)

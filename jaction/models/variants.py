@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -14,6 +15,7 @@ from jaction.models.audio import AudioResNet
 from jaction.models.bninception import BNInception
 from jaction.models.c3d import C3D
 from jaction.models.csn import csn
+from jaction.models.freeze import freezing
 from jaction.models.heads import FrameHead, PoolHead
 from jaction.models.i3d import POOL2, c2d_resnet, i3d_resnet
 from jaction.models.inception import InceptionI3D
@@ -38,9 +40,24 @@ TIN = "arXiv:2001.06499"
 TPN_PAPER = "arXiv:2004.03548"
 I3D = "arXiv:1711.07971"
 AV_SLOWFAST = "arXiv:2001.08740"
-DENSE = ("clips", 10, 256, "three_crop")
 MEAN_CSN, STD_CSN = (110.2008, 100.63983, 95.99475), (58.14765, 56.46975, 55.332)  # as MMAction2 corrected it later
 MEAN_FB, STD_FB = (114.75, 114.75, 114.75), (57.375, 57.375, 57.375)  # PySlowFast, PyTorchVideo
+
+
+class Views(NamedTuple):
+  """The published test."""
+
+  kind: str  # clips, segments (of one view), spectrograms
+  count: int  # of them
+  short: int  # side that the frames are resized to
+  crop: str  # of sound "mel" (made of a waveform) or "features" (read)
+  sampling: str = "uniform"  # "twice": as much again from the beginnings of the parts; "dense": see `preprocessing`
+  average: str = "prob"  # of the views
+  size: int | None = None  # of the crop; None: of three crops the short side, of others what the clip has
+
+
+TEN_CLIPS = Views("clips", 10, 256, "three_crop")
+WINDOWS = 10  # of dense sampling
 
 
 class Variant(NamedTuple):
@@ -49,60 +66,82 @@ class Variant(NamedTuple):
   backbone: Callable[[], nn.Module]
   head: Any  # num_classes -> nn.Module
   clip: tuple[int, int, int]  # frames, stride, side: what one view holds; of a spectrogram frames, stride, bands
-  views: tuple[str, int, int, str]  # the published test: clips, segments or spectrograms, how many, short side, crops
+  views: Views
   params: int  # with 400 classes
   macs: int  # multiply-accumulates for one clip
   paper: str
   mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
   std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+  frozen_norms: str = "none"  # in training; see freeze.NORMS
 
   @property
   def segments(self) -> bool:
     """Whether the frames of a view are segments of the whole video (2-D networks) or neighbours in it."""
-    return self.views[0] == "segments"
+    return self.views.kind == "segments"
 
   @property
   def shape(self) -> tuple[int, ...]:
     """Of what one view holds: T, H, W, 3, or T, F, 1 of sound."""
     frames, _, side = self.clip
-    return (frames, side, 1) if self.views[0] == "spectrograms" else (frames, side, side, 3)
+    return (frames, side, 1) if self.views.kind == "spectrograms" else (frames, side, side, 3)
 
   @property
-  def preprocessing(self) -> dict | None:
-    """The published test protocol, in the form that jaction.clips.Preprocessing.from_json reads; None of sound."""
-    if self.views[0] == "spectrograms":
-      return None
+  def preprocessing(self) -> dict:
+    """The published test protocol, in the form that jaction.clips.Preprocessing.from_json reads.
+
+    Dense sampling takes a view of segments, or one clip, out of each of ten windows of 64 frames along the video.
+    """
     frames, stride, side = self.clip
-    kind, clips, short, crop = self.views
-    side = short if crop == "three_crop" else side
+    if self.views.kind == "spectrograms":
+      mel = self.views.crop == "mel"  # out of a waveform; else features are read
+      return {
+        "modality": "spectrogram",
+        "sampler": "uniform",
+        "clip_len": frames,
+        "frame_interval": stride,
+        "num_clips": self.views.count,
+        "frames_per_view": frames,
+        "steps": ["amplify", "mel"] if mel else [],
+        "settings": {"amplify": {"ratio": 1.5}, "mel": {"bands": side}} if mel else {},
+        "mean": [0.0],
+        "std": [1.0],
+        "average": self.views.average,
+      }
+    kind, count, short, crop, sampling, average, size = self.views
+    size = size or (short if crop == "three_crop" else side)
+    dense = sampling == "dense"
     return {
-      "sampler": "uniform",
+      "sampler": "dense" if dense else "uniform",
       "clip_len": 1 if kind == "segments" else frames,
       "frame_interval": 1 if kind == "segments" else stride,
-      "num_clips": clips,
-      "frames_per_view": clips if kind == "segments" else frames,
+      "num_clips": 1 if dense and kind == "clips" else count,
+      "frames_per_view": count if kind == "segments" else frames,
       "steps": ["resize", crop],
-      "settings": {"resize": {"size": short}, crop: {"size": side}},
+      "settings": {"resize": {"size": short}, crop: {"size": size}}
+      | ({"dense": {"num_sample_positions": WINDOWS}} if dense else {}),
       "mean": list(self.mean),
       "std": list(self.std),
-      "average": "prob",
+      "average": average,
+      "twice_sample": sampling == "twice",
     }
 
 
-def _tsn(depth: int, segments: int, *, params: int, macs: int) -> Variant:
-  views = ("segments", 25, 256, "ten_crop")
+TSN_VIEWS = Views("segments", 25, 256, "ten_crop", average="score")  # its head averages over whatever it is given
+
+
+def _tsn(depth: int, segments: int, *, params: int, macs: int, views: Views = TSN_VIEWS) -> Variant:
   return Variant(lambda: ResNet(depth), lambda k: PoolHead(k, 0.4), (segments, 1, 224), views, params, macs, TSN)
 
 
-def _tsm(depth: int, segments: int, *, params: int, macs: int, **options: Any) -> Variant:
-  views = ("segments", segments, 256, "center_crop")
+def _tsm(depth: int, segments: int, *, params: int, macs: int, sampling: str = "uniform", **options: Any) -> Variant:
+  views = Views("segments", segments, 256, "center_crop", sampling)
   backbone = functools.partial(tsm_resnet, depth, **options)
   return Variant(backbone, FrameHead, (segments, 1, 224), views, params, macs, TSM)
 
 
 def _slowonly(depth: int, frames: int, stride: int, *, params: int, macs: int, **options: Any) -> Variant:
   backbone = functools.partial(slow_only, depth, **options)
-  return Variant(backbone, PoolHead, (frames, stride, 224), DENSE, params, macs, SLOWFAST)
+  return Variant(backbone, PoolHead, (frames, stride, 224), TEN_CLIPS, params, macs, SLOWFAST)
 
 
 def _slowfast(
@@ -111,31 +150,58 @@ def _slowfast(
   """Named by what its Slow pathway sees; the clip holds what the Fast one does."""
   backbone = functools.partial(SlowFast, depths, alpha=alpha, lateral_kernel=lateral_kernel, facebook=facebook)
   head = functools.partial(PoolHead, fast_first=not facebook)
-  return Variant(backbone, head, (32, 2, 224), DENSE, params, macs, SLOWFAST, *((MEAN_FB, STD_FB) if facebook else ()))
+  return Variant(
+    backbone, head, (32, 2, 224), TEN_CLIPS, params, macs, SLOWFAST, *((MEAN_FB, STD_FB) if facebook else ())
+  )
 
 
 def _i3d(
-  backbone: Callable[[], nn.Module], frames: int, stride: int, *, params: int, macs: int, facebook: bool = False
+  backbone: Callable[[], nn.Module],
+  frames: int,
+  stride: int,
+  *,
+  params: int,
+  macs: int,
+  facebook: bool = False,
+  sampling: str = "uniform",
 ) -> Variant:
-  norm = (MEAN_FB, STD_FB) if facebook else ()
-  return Variant(backbone, PoolHead, (frames, stride, 224), DENSE, params, macs, I3D, *norm)
+  views, norm = TEN_CLIPS._replace(sampling=sampling), (MEAN_FB, STD_FB) if facebook else ()
+  return Variant(backbone, PoolHead, (frames, stride, 224), views, params, macs, I3D, *norm)
 
 
 def _audio(
-  backbone: Callable[[], nn.Module], frames: int, clips: int, *, params: int, macs: int, paper: str
+  backbone: Callable[[], nn.Module],
+  frames: int,
+  clips: int,
+  made: str = "features",
+  *,
+  params: int,
+  macs: int,
+  paper: str,
 ) -> Variant:
   """80 mel bands; MMAction2 has no normalisation of spectrograms, so mean and std mean nothing here."""
-  return Variant(backbone, PoolHead, (frames, 1, 80), ("spectrograms", clips, 80, "no_crop"), params, macs, paper)
+  return Variant(backbone, PoolHead, (frames, 1, 80), Views("spectrograms", clips, 80, made), params, macs, paper)
 
 
-def _frames(backbone: Callable[[], nn.Module], head: Any, crops: str, *, params: int, macs: int, paper: str) -> Variant:
+def _frames(
+  backbone: Callable[[], nn.Module],
+  head: Any,
+  crops: str,
+  sampling: str = "uniform",
+  *,
+  params: int,
+  macs: int,
+  paper: str,
+  frozen_norms: str = "none",
+) -> Variant:
   """2-D networks on eight segments of the video."""
-  return Variant(backbone, head, (8, 1, 224), ("segments", 8, 256, crops), params, macs, paper)
+  views = Views("segments", 8, 256, crops, sampling)
+  return Variant(backbone, head, (8, 1, 224), views, params, macs, paper, frozen_norms=frozen_norms)
 
 
 def _tiny(backbone: Callable[[], nn.Module], head: Any, frames: int, stride: int, *, params: int, macs: int) -> Variant:
   """Ours, for tests and the demo: 64 x 64 pixels, a patch stem; stride 0 stands for segments of the whole video."""
-  views = ("clips", 1, 72, "center_crop") if stride else ("segments", frames, 72, "center_crop")
+  views = Views("clips", 1, 72, "center_crop") if stride else Views("segments", frames, 72, "center_crop")
   grey, spread = (127.5,) * 3, (63.75,) * 3
   return Variant(backbone, head, (frames, stride or 1, 64), views, params, macs, "", grey, spread)
 
@@ -149,25 +215,28 @@ _SCALED = {"after": functools.partial(NonLocal, scale=True), "after_blocks": (()
 _NL_FB = functools.partial(NonLocal, scale=True, pool_first=True, out_bias=True)
 
 
-def _csn(depth: int, *, params: int, macs: int, facebook: bool = False, **options: Any) -> Variant:
+def _csn(
+  depth: int, *, params: int, macs: int, facebook: bool = False, frozen_norms: str = "none", **options: Any
+) -> Variant:
   norm = (MEAN_FB, STD_FB) if facebook else (MEAN_CSN, STD_CSN)
   backbone = functools.partial(csn, depth, **options)
-  return Variant(backbone, PoolHead, (32, 2, 224), DENSE, params, macs, "arXiv:1904.02811", *norm)
+  return Variant(backbone, PoolHead, (32, 2, 224), TEN_CLIPS, params, macs, "arXiv:1904.02811", *norm, frozen_norms)
 
 
 def _r2plus1d(depth: int, frames: int, stride: int, *, params: int, macs: int, facebook: bool = False) -> Variant:
   paper, clip = "arXiv:1711.11248", (frames, stride, 224)
   if facebook:
     backbone = functools.partial(R2Plus1D, depth, (1, 1, 2, 2), True)
-    return Variant(backbone, PoolHead, clip, DENSE, params, macs, paper, MEAN_FB, STD_FB)
+    return Variant(backbone, PoolHead, clip, TEN_CLIPS, params, macs, paper, MEAN_FB, STD_FB)
   norm = functools.partial(BatchNorm, eps=1e-3)  # of the norms behind a pair; those inside have 1e-5
-  return Variant(functools.partial(R2Plus1D, depth, norm=norm), PoolHead, clip, DENSE, params, macs, paper)
+  return Variant(functools.partial(R2Plus1D, depth, norm=norm), PoolHead, clip, TEN_CLIPS, params, macs, paper)
 
 
 def _x3d(
   frames: int, stride: int, side: int, depth: float = 2.2, *, params: int, macs: int, ptv: bool = False
 ) -> Variant:
-  views = ("clips", 10, {160: 192, 224: 256, 312: 356}[side], "center_crop")
+  short = {160: 192, 224: 256, 312: 356}[side]
+  views = Views("clips", 10, short, "center_crop", size=short)
   backbone = functools.partial(X3D, gamma_d=depth, first_shortcut_norm=not ptv)
   return Variant(backbone, X3DHead, (frames, stride, side), views, params, macs, "arXiv:2004.04730", MEAN_FB, STD_FB)
 
@@ -177,13 +246,24 @@ VARIANTS: Mapping[str, Variant] = {
   "tsn_r18_1x1x3": _tsn(18, 3, params=11_381_712, macs=5_440_888_832),
   "tsn_r18_1x1x8": _tsn(18, 8, params=11_381_712, macs=14_508_695_552),
   "tsn_r50_1x1x3": _tsn(50, 3, params=24_327_632, macs=12_262_227_968),
+  "tsn_r50_1x1x5": _tsn(50, 5, params=24_327_632, macs=20_436_500_480),
+  "tsn_r50_1x1x6": _tsn(50, 6, params=24_327_632, macs=24_523_636_736),
   "tsn_r50_1x1x8": _tsn(50, 8, params=24_327_632, macs=32_697_909_248),
+  "tsn_r50_dense_1x1x8": _tsn(
+    50,
+    8,
+    params=24_327_632,
+    macs=32_697_909_248,
+    views=Views("segments", 8, 256, "center_crop", "dense", average="score"),
+  ),
+  "tsn_r50_1x1x16": _tsn(50, 16, params=24_327_632, macs=65_394_999_296),
+  "tsn_r101_1x1x5": _tsn(101, 5, params=43_319_760, macs=38_997_606_400),
   "tsn_r101_1x1x8": _tsn(101, 8, params=43_319_760, macs=62_395_678_720),
   "tsn_bninception_1x1x3": Variant(  # weights of MMAction 0.2 want blue, green, red: this mean, reversed
     BNInception,
     lambda k: PoolHead(k, 0.8, 0.001),
     (3, 1, 224),
-    ("segments", 25, 256, "ten_crop"),
+    TSN_VIEWS,
     params=10_680_240,
     macs=6_095_137_792,
     paper=TSN,
@@ -192,6 +272,7 @@ VARIANTS: Mapping[str, Variant] = {
   ),
   "tsm_r18_1x1x8": _tsm(18, 8, params=11_381_712, macs=14_510_129_152),
   "tsm_r50_1x1x8": _tsm(50, 8, params=24_327_632, macs=32_703_643_648),
+  "tsm_r50_dense_1x1x8": _tsm(50, 8, params=24_327_632, macs=32_703_643_648, sampling="dense"),
   "tsm_r50_1x1x16": _tsm(50, 16, params=24_327_632, macs=65_407_287_296),
   "tsm_r101_1x1x8": _tsm(101, 8, params=43_319_760, macs=62_401_413_120),
   "tsm_temporal_pool_r50_1x1x8": _tsm(50, 8, params=24_327_632, macs=19_495_649_280, temporal_pool=True),
@@ -219,7 +300,7 @@ VARIANTS: Mapping[str, Variant] = {
   "slowfast_r101_8x8x1_fb": _slowfast((101, 101), 4, 5, params=62_826_968, macs=96_396_644_352, facebook=True),
   # backbone, frames, stride
   "i3d_r50_32x2x1": _i3d(i3d_resnet, 32, 2, params=28_043_472, macs=33_128_218_624),
-  "i3d_r50_dense_32x2x1": _i3d(i3d_resnet, 32, 2, params=28_043_472, macs=33_128_218_624),
+  "i3d_r50_dense_32x2x1": _i3d(i3d_resnet, 32, 2, params=28_043_472, macs=33_128_218_624, sampling="dense"),
   "i3d_r50_heavy_8x8x1": _i3d(
     lambda: i3d_resnet(stride_t=1, pool_stride_t=1, temporal=((3, 1),) * 4),
     8,
@@ -261,7 +342,7 @@ VARIANTS: Mapping[str, Variant] = {
     InceptionI3D,
     PoolHead,
     (64, 1, 224),
-    DENSE,
+    TEN_CLIPS,
     params=12_697_264,
     macs=111_150_686_208,
     paper="arXiv:1705.07750",
@@ -272,7 +353,7 @@ VARIANTS: Mapping[str, Variant] = {
     C3D,
     PoolHead,
     (16, 1, 112),
-    ("clips", 10, 128, "center_crop"),
+    Views("clips", 10, 128, "center_crop", average="score"),
     params=79_634_576,
     macs=38_548_602_880,
     paper="arXiv:1412.0767",
@@ -281,31 +362,53 @@ VARIANTS: Mapping[str, Variant] = {
   ),
   # backbone, frames of the spectrogram, clips of the test
   "tsn_r18_audio": _audio(lambda: ResNet(18), 64, 1, params=11_375_440, macs=185_622_528, paper=TSN),
-  "tsn_r50_audio": _audio(lambda: ResNet(50), 128, 1, params=24_321_360, macs=847_708_160, paper=TSN),
+  "tsn_r50_audio": _audio(lambda: ResNet(50), 128, 1, "mel", params=24_321_360, macs=847_708_160, paper=TSN),
   "audioonly_r50": _audio(AudioResNet, 64, 10, params=6_315_728, macs=1_660_108_800, paper=AV_SLOWFAST),
-  # backbone, head, crops of the test
+  # backbone, head, crops and sampling of the test; dropout as of Something-Something, of Kinetics where it says dense
   "tin_r50_1x1x8": _frames(
     tin_resnet, lambda k: FrameHead(k, 0.8), "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN
   ),
   "tin_tsm_r50_1x1x8": _frames(tin_resnet, FrameHead, "center_crop", params=24_358_640, macs=32_703_881_088, paper=TIN),
   "tanet_r50_1x1x8": _frames(
-    TANet, FrameHead, "three_crop", params=25_590_320, macs=32_714_368_000, paper="arXiv:2005.06803"
+    TANet,
+    lambda k: FrameHead(k, 0.6),
+    "three_crop",
+    "twice",
+    params=25_590_320,
+    macs=32_714_368_000,
+    paper="arXiv:2005.06803",
+  ),
+  "tanet_r50_dense_1x1x8": _frames(
+    TANet, FrameHead, "three_crop", "dense", params=25_590_320, macs=32_714_368_000, paper="arXiv:2005.06803"
   ),
   "trn_r50_1x1x8": _frames(
-    ResNet, RelationHead, "three_crop", params=27_047_728, macs=32_709_062_656, paper="arXiv:1711.08496"
+    ResNet,
+    RelationHead,
+    "three_crop",
+    "twice",
+    params=27_047_728,
+    macs=32_709_062_656,
+    paper="arXiv:1711.08496",
+    frozen_norms="partial",
   ),
   "tpn_tsm_r50_1x1x8": _frames(
-    lambda: TPN(tsm_resnet()), TPNHead, "three_crop", params=83_371_872, macs=41_233_448_960, paper=TPN_PAPER
+    lambda: TPN(tsm_resnet()),
+    TPNHead,
+    "three_crop",
+    "twice",
+    params=83_371_872,
+    macs=41_233_448_960,
+    paper=TPN_PAPER,
   ),
   "tpn_slowonly_r50_8x8x1": Variant(
-    lambda: TPN(slow_only()), TPNHead, (8, 8, 224), DENSE, params=91_498_336, macs=50_276_368_384, paper=TPN_PAPER
+    lambda: TPN(slow_only()), TPNHead, (8, 8, 224), TEN_CLIPS, params=91_498_336, macs=50_276_368_384, paper=TPN_PAPER
   ),
   # depth
   "ircsn_r50_32x2x1": _csn(50, params=13_131_152, macs=42_308_519_936),
   "ircsn_r101_32x2x1": _csn(101, params=22_213_776, macs=56_468_187_136),
   "ircsn_r152_32x2x1": _csn(152, params=29_703_568, macs=74_046_244_864),
-  "ircsn_bnfrozen_r50_32x2x1": _csn(50, params=13_131_152, macs=42_308_519_936, frozen=True),
-  "ircsn_bnfrozen_r152_32x2x1": _csn(152, params=29_703_568, macs=74_046_244_864, frozen=True),
+  "ircsn_bnfrozen_r50_32x2x1": _csn(50, params=13_131_152, macs=42_308_519_936, frozen_norms="all"),
+  "ircsn_bnfrozen_r152_32x2x1": _csn(152, params=29_703_568, macs=74_046_244_864, frozen_norms="all"),
   "ipcsn_r50_32x2x1": _csn(50, params=14_396_176, macs=47_652_063_232, interaction_preserved=True),
   "ipcsn_r152_32x2x1": _csn(152, params=33_016_592, macs=83_294_685_184, interaction_preserved=True),
   "ircsn_r101_32x2x1_fb": _csn(101, params=22_213_776, macs=56_468_187_136, eps=1e-5, facebook=True),
@@ -323,7 +426,13 @@ VARIANTS: Mapping[str, Variant] = {
   "x3d_m_16x5x1_fb": _x3d(16, 5, 224, params=3_794_274, macs=4_732_468_736, ptv=True),
   "x3d_l_16x5x1_fb": _x3d(16, 5, 312, 5.0, params=6_153_384, macs=18_367_710_176, ptv=True),
   "tsm_mobilenetv2_1x1x8": _frames(
-    lambda: MobileNetV2(temporal_shift), FrameHead, "three_crop", params=2_736_272, macs=2_400_050_176, paper=TSM
+    lambda: MobileNetV2(temporal_shift),
+    FrameHead,
+    "three_crop",
+    "dense",
+    params=2_736_272,
+    macs=2_400_050_176,
+    paper=TSM,
   ),
   # backbone, head, frames, stride
   "tsn_tiny_1x1x8": _tiny(
@@ -372,7 +481,8 @@ def create_model(name: str, *, num_classes: int = 400, **fields: Any) -> Recogni
   row = variant(name)
   if num_classes < 1:
     raise InputError(f"num_classes must be at least 1, got {num_classes}")
-  parts = {"recognizer": Recognizer(row.backbone(), row.head(num_classes), row.shape[:-1])}
+  whole = Recognizer(row.backbone(), row.head(num_classes), row.shape[:-1], frozen_norms=row.frozen_norms)
+  parts: dict[str, Any] = {"recognizer": whole}
   parts |= {"backbone": parts["recognizer"].backbone, "head": parts["recognizer"].head}
   hidden = {"name", "parent", "backbone", "head", "num_classes"}
   owners = {f.name: key for key, part in parts.items() for f in dataclasses.fields(part) if f.name not in hidden}
@@ -385,4 +495,15 @@ def create_model(name: str, *, num_classes: int = 400, **fields: Any) -> Recogni
     own = {field: value for field, value in fields.items() if owners[field] == part}
     if own:
       parts[part] = parts[part].clone(**own)
-  return parts["recognizer"].clone(backbone=parts["backbone"], head=parts["head"])
+  model = parts["recognizer"].clone(backbone=parts["backbone"], head=parts["head"])
+  if "frozen_stages" in fields:
+    _check_stages(model, row)
+  return model
+
+
+def _check_stages(model: Recognizer, row: Variant) -> None:
+  """InputError for more stages than the backbone has; shapes alone are computed."""
+  shape = row.shape if len(row.shape) == 4 else (1, *row.shape)  # a spectrogram is one frame
+  clip = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+  with freezing((), model.frozen_stages, model.frozen_norms):
+    jax.eval_shape(lambda key, clip: model.backbone.init(key, clip, train=False), jax.random.key(0), clip)

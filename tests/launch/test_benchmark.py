@@ -34,6 +34,9 @@ def test_a_name_that_fails_is_in_the_table_and_the_others_still_run(tmp_path, mo
     benchmark.main(["models", "ts?_tiny*", "--side", "16", "--frames", "small", "--repeat", "1", "--json", str(out)])
   good, bad = json.loads(out.read_text())["rows"]
   assert good["forward_ms"] > 0 and bad["error"] == "TypeError: no such layer"
+  with pytest.raises(InputError, match="1 of 1 names failed: tsn_tiny_1x1x8"):
+    benchmark.main(["models", "tsn_tiny_1x1x8", "--json", str(out)])
+  assert json.loads(out.read_text())["rows"] == [{"name": "tsn_tiny_1x1x8", "error": "TypeError: no such layer"}]
 
 
 def test_small_clips_are_ones_that_the_network_takes():

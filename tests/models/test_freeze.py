@@ -1,11 +1,16 @@
 """What training leaves as it is, and blocks whose inside is computed again."""
 
+import importlib
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
+from jaction import converters
+from jaction.converters import from_torch, to_torch
 from jaction.errors import InputError
 from jaction.models import create_model, frozen_leaves, initialize
 from jaction.train.mesh import make_mesh, whole
@@ -97,11 +102,57 @@ def test_one_rule_finds_the_stem_and_the_first_stage_of_every_backbone(name):
 
 
 def test_stages_that_a_network_has_not_are_an_input_error():
+  model = small(frozen_stages=3).clone(frozen_stages=4)
   with pytest.raises(InputError, match="has 3 stages"):
-    model = small(frozen_stages=4)
     model.init(jax.random.key(0), jnp.zeros((1, 1, 4, 32, 32, 3)))
   with pytest.raises(InputError, match="statistics"):
     frozen_leaves(small(frozen_norms="statistic"), shapes(small()))
   with pytest.raises(InputError, match="frozen_stages=-2"):
     frozen_leaves(small(frozen_stages=-2), shapes(small()))
   assert not frozen_leaves(small(), shapes(small()))
+
+
+@pytest.mark.parametrize(
+  "name, stages", [("slowfast_tiny_2x8x1", 3), ("tsm_mobilenetv2_1x1x8", 7), ("tsn_r18_audio", 4)]
+)
+def test_create_model_refuses_more_stages_than_there_are(name, stages):
+  assert create_model(name, frozen_stages=stages).frozen_stages == stages
+  with pytest.raises(InputError, match=f"has {stages} stages"):
+    create_model(name, frozen_stages=stages + 1)
+
+
+def test_the_names_with_frozen_norms_keep_them_as_their_papers_and_mmaction2_do():
+  csn, trn = create_model("ircsn_bnfrozen_r50_32x2x1"), create_model("trn_r50_1x1x8")
+  assert (csn.frozen_norms, trn.frozen_norms) == ("all", "partial")
+  frozen = frozen_leaves(csn, shapes(csn))
+  assert frozen and {path.split("/")[-1] for path in frozen} == {"scale", "bias"}
+  assert create_model("trn_r50_1x1x8", frozen_norms="none").frozen_norms == "none"
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("case", ["train_ircsn_r50_bnfrozen_soft"])
+def test_frozen_norms_train_as_the_reference_does(shared, case):
+  """Which parameters get a gradient, the norm of each, the loss, and running statistics that stay."""
+  path = shared / "parity" / f"{case}.npz"
+  if not path.is_file():
+    pytest.skip(f"no {path}")
+  sys.path.insert(0, str(path.parent))
+  try:
+    check = importlib.import_module("check")
+  finally:
+    sys.path.remove(str(path.parent))
+  meta, arrays = check.load_case(path)
+  model = create_model("ircsn_bnfrozen_r50_32x2x1", dropout=0.0)
+  variables = from_torch(check.state_dict_of(meta, arrays), model)
+  clips = check.clips_of({}, meta["input"]["imgs"])
+  assert check.train_differences(model, converters, variables, clips, meta) < 1e-4
+  frozen = frozen_leaves(model, jax.ShapeDtypeStruct(clips.shape, np.float32))
+  flags = {p: np.full(np.shape(leaf), p in frozen, np.float32) for p, leaf in _flat(variables["params"]).items()}
+  named = to_torch({"params": unflatten_dict(flags, sep="/")}, model)
+  assert {name: bool(flag.all()) for name, flag in named.items()} == {
+    name: norm is None for name, norm in meta["grad_norm"].items()
+  }
+
+
+def _flat(tree):
+  return flatten_dict(tree, sep="/")

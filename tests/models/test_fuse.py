@@ -7,6 +7,9 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 import jaction
+from jaction import folders
+from jaction.converters import to_torch
+from jaction.errors import CheckpointError, InputError
 from jaction.models import create_model, fuse, initialize
 from jaction.models.csn import CsnBottleneck
 from jaction.models.heads import PoolHead
@@ -89,6 +92,37 @@ def test_a_norm_over_a_sum_stays_a_norm_and_a_bias_moves_into_the_shift():
   assert set(flatten_dict(fused["batch_stats"], sep="/")) == {"backbone/bn1/mean", "backbone/bn1/var"}
   wanted, got = sound.apply(variables, clip), sound.apply(fused, clip)
   np.testing.assert_allclose(got, wanted, atol=2e-5 * np.abs(wanted).max(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name, channels", [("tsn_tiny_1x1x8", 2), ("slowfast_tiny_2x8x1", 3), ("audioonly_r50", 1)])
+def test_a_fused_network_is_saved_and_comes_back_bit_for_bit(tmp_path, name, channels):
+  fields = {"num_classes": 5} | ({"depth": 11, "width": 8} if name == "audioonly_r50" else {})
+  model = create_model(name, **fields)
+  clip, variables = drawn(model, channels=channels, views=1)
+  model, fused = fuse(model, variables)
+  folders.save_model(tmp_path, name=name, fields=fields, variables=fused)
+  again, loaded = jaction.load(tmp_path)
+  jax.tree.map(np.testing.assert_array_equal, loaded, fused)
+  np.testing.assert_array_equal(again.apply(loaded, clip), model.apply(fused, clip))
+
+
+def test_a_fused_folder_of_another_network_and_one_without_a_norms_shift_are_errors(tmp_path):
+  model = create_model("tsn_tiny_1x1x8", num_classes=5)
+  _, fused = fuse(model, drawn(model)[1])
+  folders.save_model(tmp_path, name="tsm_tiny_1x1x8", fields={"num_classes": 6}, variables=fused)
+  with pytest.raises(CheckpointError, match="head/fc/kernel"):
+    jaction.load(tmp_path)
+  del fused["params"]["backbone"]["conv1"]["bn"]
+  folders.save_model(tmp_path, name="tsn_tiny_1x1x8", fields={"num_classes": 5}, variables=fused)
+  with pytest.raises(CheckpointError, match=r"params/backbone/conv1/bn/shift \(16,\): missing"):
+    jaction.load(tmp_path)
+
+
+def test_a_fused_network_has_no_names_in_pytorch():
+  model = create_model("tsn_tiny_1x1x8", num_classes=5)
+  _, fused = fuse(model, drawn(model)[1])
+  with pytest.raises(InputError, match="before fusing"):
+    to_torch(fused, model)
 
 
 def test_a_fused_network_is_not_trained_and_fusing_twice_changes_nothing():

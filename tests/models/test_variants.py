@@ -1,4 +1,6 @@
+import json
 import pathlib
+import re
 
 import jax
 import numpy as np
@@ -78,9 +80,73 @@ def test_every_name_has_a_preprocessing_that_makes_its_clip(name):
   from jaction.clips.preprocessing import Preprocessing
 
   facts = variant(name)
-  if facts.views[0] == "spectrograms":
-    assert facts.preprocessing is None
+  if facts.views.kind == "spectrograms":
     return
   preprocessing = Preprocessing.from_json(facts.preprocessing)
   assert preprocessing.to_json() == Preprocessing.from_json(preprocessing.to_json()).to_json()
   assert facts.segments or preprocessing.frames_per_view == facts.clip[0]
+
+
+@pytest.mark.parametrize(
+  "name, frames, views",  # of a video of 300 frames, before crops
+  [
+    ("tsm_r50_1x1x8", 8, 1),
+    ("trn_r50_1x1x8", 8, 2),  # twice_sample
+    ("tanet_r50_1x1x8", 8, 2),
+    ("tpn_tsm_r50_1x1x8", 8, 2),
+    ("tanet_r50_dense_1x1x8", 8, 10),  # ten windows
+    ("tsm_mobilenetv2_1x1x8", 8, 10),
+    ("tsm_r50_dense_1x1x8", 8, 10),
+    ("i3d_r50_dense_32x2x1", 32, 10),
+    ("i3d_r50_32x2x1", 32, 10),
+  ],
+)
+def test_the_published_sampling_is_that_of_the_row(name, frames, views):
+  from jaction.clips.preprocessing import Preprocessing
+
+  preprocessing = Preprocessing.from_json(variant(name).preprocessing)
+  indices = preprocessing.indices(300)
+  assert (preprocessing.frames_per_view, len(indices) // frames) == (frames, views)
+  dense = preprocessing.sampler == "dense"
+  span = np.ptp(indices.reshape(views, frames), axis=1)
+  assert ((span < 64) == (dense or frames == 32)).all()
+
+
+PROTOCOL = (
+  "sampler",
+  "clip_len",
+  "frame_interval",
+  "num_clips_or_segments",
+  "twice_sample",
+  "spatial_crop",
+  "crop_size",
+)
+
+
+@pytest.mark.reference
+def test_the_rows_test_as_the_configs_of_their_names_do(shared):
+  """Those of Kinetics-400; the zoo says no protocol of Something-Something's networks."""
+  path = shared / "zoo" / "mmaction2_v0.9.0_zoo.json"
+  if not path.is_file():
+    pytest.skip(f"no {path}")
+  checked = set()
+  for row in json.loads(path.read_text())["results"]:
+    wanted = row.get("test_protocol_from_config")
+    match = re.match(r"(.+?_\d+x\d+x\d+)_(\d+e|facebook)_kinetics400_rgb$", pathlib.Path(str(row.get("config"))).stem)
+    if not wanted or not match or match[1] not in VARIANTS:
+      continue
+    got = variant(match[1]).preprocessing
+    crop = got["steps"][-1]
+    found = {
+      "sampler": {"uniform": "SampleFrames", "dense": "DenseSampleFrames"}[got["sampler"]],
+      "clip_len": got["clip_len"],
+      "frame_interval": got["frame_interval"],
+      "num_clips_or_segments": got["num_clips"],
+      "twice_sample": got["twice_sample"],
+      "spatial_crop": "".join(part.title() for part in crop.split("_")),
+      "crop_size": got["settings"][crop]["size"],
+    }
+    assert found == {key: wanted[key] for key in PROTOCOL}, match[1]
+    assert wanted["resize"] in ([], [[-1, got["settings"]["resize"]["size"]]]), match[1]
+    checked.add(match[1])
+  assert {"tsm_r50_dense_1x1x8", "i3d_r50_dense_32x2x1", "slowonly_r50_4x16x1", "x3d_m_16x5x1"} <= checked
