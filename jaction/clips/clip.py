@@ -1,4 +1,4 @@
-"""A clip, and what resizing, cropping and mirroring do to its frames and its boxes: pure functions of arrays."""
+"""A clip, and what resizing, cropping and mirroring do to its frames: pure functions of arrays."""
 
 import dataclasses
 
@@ -11,6 +11,7 @@ from jaction.errors import InputError, nearest
 # The loader's threads already share the cores; OpenCV's own pool on top of them only makes them wait for each other.
 cv2.setNumThreads(0)
 
+Rng = np.random.Generator | None  # what a step draws from; None is the test form
 INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
 
 
@@ -19,7 +20,7 @@ class Clip:
   """Frames on their way from a decoder to a batch.
 
   Fields:
-    frames: uint8 [N,H,W,C]; N runs over crops, then clips, then frames.
+    frames: uint8 [N,H,W,C]; N runs over crops, then clips, then frames.  float32 after the steps that say so.
     boxes: float32 [...,4], x1, y1, x2, y2 in pixels of the frames, with a leading axis of crops after a step that makes
       several; None where there are none.
     label: the class, which flips and reversals may change; None where there is none.
@@ -75,23 +76,3 @@ def flip_frames(frames: np.ndarray, direction: str = "horizontal", *, flow: bool
   mirrored = frames[:, :, ::-1].copy()
   mirrored[..., 0::2] = 255 - mirrored[..., 0::2]
   return mirrored
-
-
-def crop_boxes(boxes: np.ndarray | None, box: Box) -> np.ndarray | None:
-  """Boxes [...,4] in the pixels of a crop, held inside it: [0, width - 1] and [0, height - 1], as in the reference."""
-  if boxes is None:
-    return None
-  left, top, right, bottom = box
-  moved = boxes - np.array([left, top, left, top], np.float32)
-  last = np.array([right - left - 1, bottom - top - 1] * 2, np.float32)
-  return np.clip(moved, 0, last).astype(np.float32)
-
-
-def flip_boxes(boxes: np.ndarray | None, size: Size, direction: str = "horizontal") -> np.ndarray | None:
-  """Mirrored boxes [...,4]: the new x1 is width - x2 (the reference's later form; 0.9 took one more off)."""
-  if boxes is None:
-    return None
-  x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)
-  width, height = size
-  parts = (width - x2, y1, width - x1, y2) if direction == "horizontal" else (x1, height - y2, x2, height - y1)
-  return np.stack(parts, axis=-1).astype(np.float32)

@@ -1,7 +1,8 @@
 """What is done to the frames of a clip, step by step: pure functions of a Clip, a generator and named settings.
 
-`rng=None` is the test form: flips and reversals are off, and a step that has to draw refuses it.  Boxes travel with the
-frames.  Every step works on one thread and keeps nothing, so that many loader threads can run it.
+`rng=None` is the test form: flips, reversals, colour changes and the like are off, and a step that has to draw refuses
+it.  Boxes travel with the frames.  What is drawn holds for all frames of a clip.  Every step works on one thread and
+keeps nothing, so that many loader threads can run it.
 """
 
 import dataclasses
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from jaction.clips import geometry
-from jaction.clips.clip import Clip, crop_boxes, crop_frames, flip_boxes, flip_frames, resize_frames
+from jaction.clips.augment import rand_augment, random_erasing
+from jaction.clips.boxes import crop_boxes, flip_boxes, scale_boxes
+from jaction.clips.clip import Clip, Rng, crop_frames, flip_frames, resize_frames
+from jaction.clips.color import color_jitter, pca_noise
 from jaction.clips.geometry import Box, Size
 from jaction.errors import InputError
-
-Rng = np.random.Generator | None
 
 
 def resize(
@@ -126,6 +128,15 @@ def ten_crop(clip: Clip, rng: Rng = None, *, size: int | Size, flow: bool = Fals
   return _joined(clip, parts)
 
 
+def multi_group_crop(clip: Clip, rng: Rng = None, *, size: int | Size, groups: int) -> Clip:
+  """`groups` crops at drawn places, the last place included; the frames of a crop stay together.  Draws x, then y, of
+  each."""
+  rng, crop = _drawing(rng, "multi_group_crop"), pair(size)
+  geometry.centre_box(clip.size, crop)  # says what is wrong where the crop is too large
+  boxes = [geometry.placed_box(crop, _offset(clip.size, crop, rng)) for _ in range(groups)]
+  return _joined(clip, [_cropped(clip, box) for box in boxes])
+
+
 def flip(
   clip: Clip,
   rng: Rng = None,
@@ -159,8 +170,13 @@ STEPS: Mapping[str, Callable[..., Clip]] = {
   "center_crop": center_crop,
   "three_crop": three_crop,
   "ten_crop": ten_crop,
+  "multi_group_crop": multi_group_crop,
   "flip": flip,
   "reverse": reverse,
+  "color_jitter": color_jitter,
+  "pca_noise": pca_noise,
+  "random_erasing": random_erasing,
+  "rand_augment": rand_augment,
 }
 
 
@@ -193,8 +209,8 @@ def _offset(size: Size, crop: Size, rng: Any) -> tuple[int, int]:
 
 
 def _resized(clip: Clip, size: Size, interpolation: str) -> Clip:
-  factors = np.array([size[0] / clip.size[0], size[1] / clip.size[1]] * 2, np.float32)
-  boxes = None if clip.boxes is None else (clip.boxes * factors).astype(np.float32)
+  factors = size[0] / clip.size[0], size[1] / clip.size[1]
+  boxes = None if clip.boxes is None else scale_boxes(clip.boxes, factors)
   return dataclasses.replace(clip, frames=resize_frames(clip.frames, size, interpolation), boxes=boxes)
 
 

@@ -30,8 +30,21 @@ SETTINGS = {
   "ten_crop": {"size": 10},
   "flip": {"ratio": 1},
   "reverse": {"ratio": 1},
+  "multi_group_crop": {"size": (9, 8), "groups": 3},
+  "color_jitter": {},
+  "pca_noise": {"alpha_std": 0.5},
+  "random_erasing": {"ratio": 1},
+  "rand_augment": {"num_ops": 4, "magnitude": 12},
 }
-DRAWING = {"random_rescale", "random_scale", "random_resized_crop", "multi_scale_crop", "random_crop"}
+DRAWING = {
+  "random_rescale",
+  "random_scale",
+  "random_resized_crop",
+  "multi_scale_crop",
+  "random_crop",
+  "multi_group_crop",
+}
+OFF_IN_TESTS = {"flip", "reverse", "color_jitter", "pca_noise", "random_erasing", "rand_augment"}
 
 
 def test_every_step_is_tried_here():
@@ -53,12 +66,12 @@ def test_a_step_leaves_what_it_was_given_and_gives_the_same_for_the_same_draws(n
 
 
 @pytest.mark.parametrize("name", sorted(STEPS))
-def test_without_a_generator_steps_that_draw_refuse_and_flips_are_off(name, pictures):
+def test_without_a_generator_steps_that_draw_refuse_and_changes_by_chance_are_off(name, pictures):
   clip = Clip(pictures(2, 12, 17, 3), label=1)
   if name in DRAWING:
     with pytest.raises(InputError, match=f"{name} has to draw"):
       STEPS[name](clip, None, **SETTINGS[name])
-  elif name in ("flip", "reverse"):
+  elif name in OFF_IN_TESTS:
     assert STEPS[name](clip, None, **SETTINGS[name]) is clip
   else:
     assert STEPS[name](clip, None, **SETTINGS[name]).frames.size
@@ -116,6 +129,28 @@ def test_resizing_by_the_short_side_keeps_shape_and_boxes(height, width, side):
   assert min(out.size) == side
   assert abs(max(out.size) - side * max(width, height) / min(width, height)) <= 0.5 + 1e-9
   np.testing.assert_allclose(out.boxes[0], [0, 0, *out.size], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(OFF_IN_TESTS - {"reverse"} | DRAWING))
+def test_what_is_drawn_holds_for_all_frames(name, pictures):
+  clip = Clip(np.repeat(pictures(1, 40, 46, 3), 4, axis=0))
+  for seed in range(8):
+    out = STEPS[name](clip, np.random.default_rng(seed), **SETTINGS[name])
+    for crop in np.split(out.frames, out.crops):
+      assert (crop == crop[0]).all(), seed
+
+
+def test_groups_of_crops_are_drawn_each_by_itself_with_boxes(pictures, scripted):
+  clip = Clip(pictures(2, 12, 17, 3), boxes=np.array([[3, 3, 9, 9]], np.float32))
+  ends = iter([1, 2, 0, 4, 8, 0])
+  out = transforms.multi_group_crop(clip, scripted(lambda low, high: next(ends)), size=(9, 8), groups=3)
+  places = ((1, 2), (0, 4), (8, 0))
+  assert out.crops == 3 and out.frames.shape == (6, 8, 9, 3) and out.boxes.shape == (3, 1, 4)
+  for crop, (x, y) in zip(np.split(out.frames, 3), places, strict=True):
+    assert np.array_equal(crop, clip.frames[:, y : y + 8, x : x + 9])
+  assert out.boxes[1].tolist() == [[3, 0, 8, 5]]
+  with pytest.raises(InputError, match="20x20 from an image of 17x12"):
+    transforms.multi_group_crop(clip, np.random.default_rng(0), size=20, groups=2)
 
 
 def test_two_mirrors_and_two_reversals_give_the_clip_back(pictures):

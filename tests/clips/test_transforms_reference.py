@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from jaction.clips import geometry, transforms
-from jaction.clips.clip import Clip, crop_boxes, crop_frames, flip_boxes, flip_frames, resize_frames
+from jaction.clips.boxes import crop_boxes, flip_boxes
+from jaction.clips.clip import Clip, crop_frames, flip_frames, resize_frames
 from jaction.clips.device import normalize
 from jaction.clips.layout import pair_flow, split_views, stack_flow
 from jaction.clips.sampling import sample_frames
