@@ -1,12 +1,14 @@
-"""Normalisation, on the device: frames cross to it as uint8."""
+"""Normalisation and mel bands, on the device: frames cross to it as uint8."""
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
 
+from jaction.clips import audio
 from jaction.errors import InputError
 
 
@@ -20,6 +22,8 @@ def normalize(
   gain: Sequence[float] | None = None,
 ) -> Array:
   """(clips - mean) / std, computed in float32 and given as `dtype`; clips uint8 [...,C], mean and std in 0..255.
+
+  Clips of float32, such as spectrograms, are taken as they are: mean 0 and std 1 change no bit of them.
 
   mean and std stand in the order of the channels; fewer of them repeat over the channels (x, y of stacked flow).
   `reverse_channels` turns RGB into BGR first, so that mean and std then stand in that order (the reference's to_bgr).
@@ -43,3 +47,20 @@ def normalize(
   shape = (1,) * (clips.ndim - 1) + (channels,)
   offset, scale = (jnp.asarray(row.reshape(shape), jnp.float32) for row in (offset, scale))
   return ((clips.astype(jnp.float32) - offset) * scale).astype(dtype)
+
+
+def mel_spectrogram(
+  waves: Array | np.ndarray,
+  *,
+  rate: int = 16000,
+  window_ms: float = 32,
+  step_ms: float = 16,
+  bands: int = 80,
+  rows: int | None = None,
+  log: bool = False,
+) -> Array:
+  """`jaction.clips.audio.mel_spectrogram` on the device, in full float32: [...,N] -> [...,T,bands].  Jit it."""
+  with jax.default_matmul_precision("highest"):
+    return audio.mel_spectrogram(
+      jnp.asarray(waves), jnp, rate=rate, window_ms=window_ms, step_ms=step_ms, bands=bands, rows=rows, log=log
+    )
