@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from jaction.models.heads import over_positions, pool
 from jaction.models.layers import BatchNorm, Blocks, Conv, Dense, Draw
 
 BLOCKS = (1, 2, 5, 3)  # of res2 ... res5 before the depth factor
@@ -88,17 +89,19 @@ class X3D(nn.Module):
 
 
 class X3DHead(nn.Module):
-  """Pool, widen, drop, classify.  [B, T, H, W, C] -> [B, num_classes]."""
+  """Pool, widen, drop, classify.  [B, T, H, W, C] -> [B, num_classes].  `pool_window`: as heads.PoolHead's."""
 
   num_classes: int
   dropout: float = 0.5
   width: int = 2048
+  pool_window: tuple[int, int] | None = None
+  pool_average: str = "prob"
 
   @nn.compact
   def __call__(self, features: Array, *, train: bool, return_features: bool = False) -> Array:
-    x = features.astype(jnp.float32).mean(axis=(1, 2, 3))
+    x = pool(features, self.pool_window)
     x = nn.relu(Dense(self.width, Draw(std=0.01), use_bias=False, name="fc1")(x))
     if return_features:
-      return x
+      return x.mean(axis=1)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return Dense(self.num_classes, Draw(std=0.01), name="fc2")(x)
+    return over_positions(Dense(self.num_classes, Draw(std=0.01), name="fc2")(x), self.pool_average, train=train)
