@@ -22,7 +22,7 @@ def get_config():
   c.init.reinit = ("params/head",)  # other classes
   c.batch_size, c.duration = 128, duration(epochs=50)  # 8 devices x 16
   recipes.train_views(c, recipes.segments(5), recipes.multi_scale_crop())
-  recipes.test_views(c, recipes.segments(5), 224)
+  recipes.test_views(c, recipes.segments(5), 224, average="score")
   recipes.published_views(c, recipes.segments(5), "center_crop", 256, average="score")
   recipes.sgd(c, 0.01, clip_norm=20.0, groups=recipes.TSM_GROUPS)
   recipes.steps_at(c, 20, 40)

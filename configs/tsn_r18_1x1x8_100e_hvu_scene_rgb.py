@@ -21,7 +21,7 @@ def get_config():
   c.init.reinit = ("params/head",)  # other classes
   c.batch_size, c.duration = 256, duration(epochs=100)  # 8 devices x 32
   recipes.train_views(c, recipes.segments(8), recipes.RESIZED_CROP)
-  recipes.test_views(c, recipes.segments(8), 256)
+  recipes.test_views(c, recipes.segments(8), 256, average="score")
   recipes.published_views(c, recipes.segments(25), "three_crop", 256, average="score")
   recipes.sgd(c, 0.01)
   recipes.steps_at(c, 40, 80)

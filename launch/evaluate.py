@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from jaction.clips.multihot import known_classes
 from jaction.errors import InputError
 from jaction.launch import cli
+from jaction.metrics import multilabel
 from jaction.metrics.classification import confusion_matrix, mean_class_accuracy, top_k_accuracy
 from jaction.predict.predictor import Predictor
-from jaction.predict.scoring import AVERAGES, mean_loss
+from jaction.predict.scoring import AVERAGES, mean_binary_loss, mean_loss
 from jaction.records import READERS, Record, class_names, read_records
 
 
@@ -33,7 +35,7 @@ def main(argv: list[str]) -> None:
   parser.add_argument("--max-views", type=int, help="views that go through the network at once (default: all)")
   parser.add_argument("--batch-size", type=int, default=8, help="videos at once (default 8)")
   parser.add_argument("--threads", type=int, default=2, help="that decode (default 2)")
-  parser.add_argument("--output", help="a folder for scores.npz, metrics.json, confusion.png")
+  parser.add_argument("--output", help="a folder for scores.npz, metrics.json and, of one label a video, confusion.png")
   args = parser.parse_args(argv)
 
   for name, value, least in (("batch-size", args.batch_size, 1), ("threads", args.threads, 0)):
@@ -41,10 +43,18 @@ def main(argv: list[str]) -> None:
       raise InputError(f"--{name}={value}: wanted {least} or more")
   predictor = Predictor(args.model, average=args.average, clips=args.clips, crops=args.crops, max_views=args.max_views)
   records = read_records(
-    args.list, format=args.format, root=args.root, num_classes=predictor.num_classes, classes=_classes(predictor, args)
+    args.list,
+    format=args.format,
+    root=args.root,
+    num_classes=predictor.num_classes,
+    classes=_classes(predictor, args),
+    **({"categories": dict(predictor.categories)} if predictor.categories else {}),
   )
-  if any(record.label is None for record in records):
-    raise InputError(f"{args.list} has videos with several labels or none; wanted one label each")
+  several_labels = predictor.multi_label or any(record.label is None for record in records)
+  if several_labels and args.groups:
+    raise InputError("--groups wants one label a video, and these have several")
+  if not predictor.multi_label and (bare := next((r for r in records if r.label is None and not r.labels), None)):
+    raise InputError(f"{args.list}: {bare.id} has no label; wanted one or more each")
   groups = _groups(records, args.groups, args.root, predictor.num_classes) if args.groups else None
 
   console, began = Console(), time.perf_counter()
@@ -52,10 +62,17 @@ def main(argv: list[str]) -> None:
   with Progress(*columns, console=console, transient=True) as bar:
     task = bar.add_task("videos", total=len(records))
     scores = predictor.score(
-      records, batch_size=args.batch_size, threads=args.threads, progress=lambda n: bar.advance(task, n)
+      records,
+      multi_label=several_labels,
+      batch_size=args.batch_size,
+      threads=args.threads,
+      progress=lambda n: bar.advance(task, n),
     )
   seconds = time.perf_counter() - began
-  metrics, table = _metrics(predictor, scores, groups)
+  if several_labels:
+    metrics, table = _multi_label_metrics(predictor, scores, records), None
+  else:
+    metrics, table = _metrics(predictor, scores, groups)
   _print(console, args, metrics, len(records), seconds)
   if args.output:
     output = pathlib.Path(args.output)
@@ -63,8 +80,10 @@ def main(argv: list[str]) -> None:
     ids = np.array([record.id for record in records])
     np.savez(output / "scores.npz", ids=ids, scores=scores.scores, labels=scores.labels)
     (output / "metrics.json").write_text(json.dumps(metrics | {"videos": len(records)}, indent=1) + "\n")
-    draw_confusion(table, predictor.labels, output / "confusion.png")
-    console.print(f"written: {output}/scores.npz, metrics.json, confusion.png", highlight=False, soft_wrap=True)
+    if table is not None:
+      draw_confusion(table, predictor.labels, output / "confusion.png")
+    names = "scores.npz, metrics.json" + (", confusion.png" if table is not None else "")
+    console.print(f"written: {output}/{names}", highlight=False, soft_wrap=True)
 
 
 def _classes(predictor: Predictor, args: argparse.Namespace) -> tuple[str, ...] | None:
@@ -94,6 +113,14 @@ def _metrics(predictor, scores, groups):
   if groups is not None:
     metrics["group_accuracy"] = float((groups[guesses] == groups[scores.labels]).mean())
   return metrics, confusion_matrix(guesses, scores.labels, classes=range(classes))
+
+
+def _multi_label_metrics(predictor, scores, records):
+  """{name: value} of videos with several labels; the loss only of raw scores, as training tells it."""
+  per_video = scores.scores.mean(axis=1) if scores.scores.ndim == 3 else scores.scores
+  known = known_classes(records, predictor.num_classes) if predictor.categories else None
+  metrics = multilabel.summary(per_video, scores.labels, predictor.categories, known)
+  return metrics | ({} if predictor.average == "prob" else {"loss": mean_binary_loss(per_video, scores.labels)})
 
 
 def _groups(records: list[Record], path: str, root: str | None, classes: int) -> np.ndarray:

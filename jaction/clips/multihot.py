@@ -1,6 +1,7 @@
 """Several classes a video: labels as rows of 0 and 1, of one shape for all videos."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError
 from jaction.records.frames import FrameCache
+from jaction.records.hvu import targets
 from jaction.records.record import Record
 
 
@@ -34,28 +36,17 @@ class MultiHot:
   def __call__(
     self, record: Record, rng: np.random.Generator | None = None, cache: FrameCache | None = None
   ) -> dict[str, Any]:
-    labels = {"label": multi_hot(record, self.classes), "known": known_classes(record, self.classes)}
-    return self.preprocess(record, rng, cache) | labels
+    labels, known = targets(several(record), self.classes)
+    return self.preprocess(record, rng, cache) | {"label": labels, "known": known.astype(bool)}
 
 
-def labels_of(record: Record) -> tuple[int, ...]:
-  """The record's classes; those of a single-label list have one."""
-  return record.labels if record.label is None else (record.label,)
+def known_classes(records: Sequence[Record], classes: int) -> np.ndarray | None:
+  """bool [N,classes]: whether somebody looked for the class in the record; None where all was looked for in all."""
+  if not any(record.known for record in records):
+    return None
+  return np.stack([targets(several(record), classes)[1] for record in records]).astype(bool)
 
 
-def multi_hot(record: Record, classes: int) -> np.ndarray:
-  """float32 [classes]: 1 for each class of the record.  InputError, naming the record, for a class outside."""
-  row = np.zeros(classes, np.float32)
-  for label in labels_of(record):
-    if not 0 <= label < classes:
-      raise InputError(f"{record.id}: label {label} is outside the {classes} classes, which are numbered from 0")
-    row[label] = 1
-  return row
-
-
-def known_classes(record: Record, classes: int) -> np.ndarray:
-  """bool [classes]: whether somebody looked for the class in this record."""
-  known = np.full(classes, not record.known)
-  for low, high in record.known:
-    known[low:high] = True
-  return known
+def several(record: Record) -> Record:
+  """The record as one of a multi-label set: where it has a single label, that is its only one."""
+  return record if record.label is None else dataclasses.replace(record, label=None, labels=(record.label,))

@@ -103,7 +103,8 @@ def summary(
   """What evaluation tells of a multi-label list: both mean average precisions, top-1 and, of five classes on, top-5
   hits, and with categories the mean average precision of each and, as "categories_mAP", their mean.
 
-  Arguments as of `category_mean_average_precision`.  What would be NaN (a video or category without any label) is left out.
+  Arguments as of `category_mean_average_precision`.  What would be NaN (of a video or category without any label) is
+  left out.
   """
   labels = np.asarray(labels)
   out = {"mean_average_precision": mean_average_precision(scores, labels)}

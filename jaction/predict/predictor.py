@@ -8,10 +8,11 @@ import numpy as np
 
 from jaction import folders
 from jaction.batches import evaluation_batches
+from jaction.clips.multihot import MultiHot
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError
 from jaction.folders import ModelFolder
-from jaction.predict.scoring import Scores, make_predict_step, probabilities, score_batches
+from jaction.predict.scoring import Scores, make_predict_step, probabilities, score_batches, sigmoid
 from jaction.records.record import Record
 
 CROPS = {1: "center_crop", 3: "three_crop", 10: "ten_crop"}
@@ -57,20 +58,37 @@ class Predictor:
     """A name for each class; "class 7" where the folder has none."""
     return self.folder.labels or tuple(f"class {k}" for k in range(self.num_classes))
 
+  @property
+  def multi_label(self) -> bool:
+    """Whether the model was trained on several labels a video: its scores are then one yes or no a class."""
+    return bool((self.folder.source or {}).get("multi_label"))
+
+  @property
+  def categories(self) -> tuple[tuple[str, int], ...]:
+    """(name, how many classes) of the categories that the classes fall into; () where they fall into none."""
+    return tuple((str(name), int(count)) for name, count in (self.folder.source or {}).get("categories", ()))
+
   def score(
     self,
     records: Sequence[Record],
     *,
+    multi_label: bool = False,
     batch_size: int = 8,
     threads: int = 2,
     progress: Callable[[int], None] | None = None,
   ) -> Scores:
-    """Scores [N, K] in the order of the records ([N, V, K] where nothing is averaged)."""
-    batches = evaluation_batches(records, self.preprocessing, batch_size=batch_size, threads=threads)
+    """Scores [N, K] in the order of the records ([N, V, K] where nothing is averaged).
+
+    With `multi_label` the labels beside them are [N, K] of 0 and 1.
+    """
+    preprocess = MultiHot(self.preprocessing, self.num_classes) if multi_label else self.preprocessing
+    batches = evaluation_batches(records, preprocess, batch_size=batch_size, threads=threads)
     return score_batches(self._step, self.folder.variables, batches, progress=progress)
 
   def probabilities(self, scores: Scores) -> np.ndarray:
-    """What `score` gave, as numbers that sum to one over the classes."""
+    """What `score` gave, as numbers that sum to one over the classes; of several labels a video, as one a class."""
+    if self.multi_label and self.average != "prob":
+      return sigmoid(scores.scores)
     return probabilities(scores.scores, self.average)
 
 

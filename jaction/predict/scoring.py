@@ -105,7 +105,8 @@ def score_batches(
 ) -> Scores:
   """The scores of every record that the batches hold, in the order of the records' numbers.
 
-  A batch has clips [B,V,T,H,W,C], label [B] or [B,K], mask [B] (False: padding, left out) and index [B] (the record's number).
+  A batch has clips [B,V,T,H,W,C], label [B] or [B,K], mask [B] (False: padding, left out) and index [B] (the record's
+  number).
   `progress` is told how many records each batch brought.  Closes the batches.
   """
   rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []

@@ -1,10 +1,14 @@
-"""What the numbers of a config may be, looked at before anything is read or made."""
+"""What a config may say of numbers, labels and metrics, looked at before anything is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaction.clips.preprocessing import Preprocessing
-from jaction.errors import InputError
+from jaction.errors import InputError, nearest
+from jaction.records import Record
+
+SINGLE = ("top1", "top5", "mean_class_accuracy")  # what eval.metric may be with one label a video
+SEVERAL = ("mean_average_precision", "mmit_mean_average_precision", "top1", "top5")  # and with several
 
 # dotted key -> (least, what it must be below or None, whether whole)
 NUMBERS = {
@@ -106,6 +110,11 @@ def check_loss(config: Mapping[str, Any]) -> None:
   wanted = ("binary_cross_entropy", "hvu") if several else ("cross_entropy", "binary_cross_entropy")
   if loss["name"] in ("cross_entropy", "binary_cross_entropy", "hvu") and loss["name"] not in wanted:
     raise InputError(f"loss.name={loss['name']!r} with data.multi_label={several}: wanted {' or '.join(wanted)}")
+  sets = [config["data"], *config["data"].get("mix", {}).values()]
+  if several and any(one.get("balance", 1) != 1 for one in sets):
+    raise InputError(
+      "data.balance draws by the label of a video, and with data.multi_label=True it has several: wanted 1"
+    )
   if loss["class_weights"] and len(loss["class_weights"]) != classes:
     raise InputError(
       f"loss.class_weights has {len(loss['class_weights'])} numbers for {classes} classes: wanted as many"
