@@ -81,6 +81,14 @@ def published_views(
   c.preprocessing.published = _tested(views, crop, size, resize, average)
 
 
+def sound_views(
+  c: ConfigDict, views: dict[str, Any], published: dict[str, Any], settings: dict[str, dict[str, Any]]
+) -> None:
+  """Spectrograms: the same steps, those of `settings`, in training and tests."""
+  make = lambda views: preprocessing(**views, **SPECTROGRAM, steps=tuple(settings), settings=settings)  # noqa: E731
+  c.preprocessing.train, c.preprocessing.test, c.preprocessing.published = make(views), make(views), make(published)
+
+
 def sgd(
   c: ConfigDict,
   lr: float,
@@ -99,6 +107,11 @@ def sgd(
 def steps_at(c: ConfigDict, *epochs: int) -> None:
   """A tenth of the learning rate from each of these epochs on."""
   c.schedule.name, c.schedule.milestones, c.schedule.gamma = "step", epochs, 0.1
+
+
+def also(list: str, *, share: int = 1, format: str = "auto", balance: float = 1.0) -> ConfigDict:
+  """A further set for `data.mix`, with the preprocessing of the first; an epoch is one of the first set."""
+  return ConfigDict({"list": list, "format": format, "share": share, "balance": balance})
 
 
 def housekeeping(c: ConfigDict, *, evaluate: int) -> None:

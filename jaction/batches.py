@@ -16,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaction.errors import InputError
+from jaction.order import Order, shuffled
 
 Batch = dict[str, np.ndarray]
 Preprocess = Callable[
@@ -50,12 +51,6 @@ class Batches(Iterator[Batch]):
     self._iterator.close()
 
 
-def record_at(place: int, count: int, seed: int) -> int:
-  """Which of `count` records stands at a place of the endless training stream: every epoch is a new permutation."""
-  epoch, within = divmod(place, count)
-  return int(_permutation(count, seed, epoch)[within])
-
-
 def training_batches(
   records: Sequence[Any],
   preprocess: Preprocess,
@@ -68,8 +63,11 @@ def training_batches(
   prefetch: int = 4,
   shard: tuple[int, int] = (0, 1),
   cache: Any = None,
+  order: Order | None = None,
 ) -> Batches:
   """Batches from step `start_step` on, shuffled anew each epoch; a batch may reach over the end of an epoch.
+
+  `order` says which record stands at place B * step + row of the stream (see jaction.order); None: shuffled.
 
   `batch_size` is the global one; `shard` = (i, n) gives rows i*B/n ... (i+1)*B/n of each batch.  `prefetch` counts
   batches.  Each batch is {"clips": uint8 [B,V,T,H,W,C], "label": int32 [B], "mask": bool [B] (all True), "index":
@@ -84,10 +82,11 @@ def training_batches(
   if start_step < 0:
     raise InputError(f"start_step={start_step}: wanted 0 or more")
   local = batch_size // shards
+  order = shuffled(len(records), seed) if order is None else order
 
   def batch(step: int) -> Batch:
     places = range(step * batch_size + index * local, step * batch_size + (index + 1) * local)
-    numbers = [record_at(place, len(records), seed) for place in places]
+    numbers = [order(place) for place in places]
     draws = (np.random.default_rng([seed, 1, place]) for place in places)
     samples = [_sample(records[n], preprocess, rng, cache) for n, rng in zip(numbers, draws, strict=True)]
     return _stack(samples, numbers, local)
@@ -167,17 +166,3 @@ def _stack(samples: Sequence[Mapping[str, Any]], numbers: Sequence[int], size: i
     "mask": np.arange(size) < len(numbers),
     "index": np.array([*numbers, *[-1] * (size - len(numbers))], np.int64),
   } | ({"known": np.stack([s["known"] for s in rows])} if "known" in rows[0] else {})
-
-
-_PERMUTATIONS: dict[tuple[int, int, int], np.ndarray] = {}  # the epochs in use: threads may stand in two of them
-
-
-def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
-  key = (count, seed, epoch)
-  order = _PERMUTATIONS.get(key)
-  if order is None:
-    order = np.random.default_rng([seed, 0, epoch]).permutation(count)
-    if len(_PERMUTATIONS) > 8:
-      _PERMUTATIONS.clear()
-    _PERMUTATIONS[key] = order
-  return order

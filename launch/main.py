@@ -18,12 +18,14 @@ class Command(NamedTuple):
 
 COMMANDS = {
   "demo": Command("jaction.launch.demo", "make the toy set, train two small networks on it, show what they learned"),
-  "data": Command("jaction.launch.data", "make the toy set"),
+  "data": Command("jaction.launch.data", "make the toy set, or lists of your own videos or a known dataset"),
   "train": Command("jaction.launch.train", "train, or resume, from a config"),
   "evaluate": Command("jaction.launch.evaluate", "accuracy of a trained model over a list of videos"),
   "predict": Command("jaction.launch.predict", "top classes of single videos, as a table, JSON, or drawn into them"),
   "inspect": Command("jaction.launch.inspect", "layers, parameters, operations and memory of a model"),
+  "reproduce": Command("jaction.launch.reproduce", "a published figure of the zoo, measured here"),
   "convert": Command("jaction.converters.convert", "PyTorch checkpoints into model folders, and back"),
+  "config": Command("jaction.converters.config", "import an MMAction2 config file"),
   "benchmark": Command("jaction.launch.benchmark", "time the networks, beside PyTorch's where torch is installed"),
 }
 

@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 LEAVES = {"boxes", "segments", "errors"}
 INNER = {
   "records",
+  "order",
   "clips",
   "batches",
   "models",
@@ -27,8 +28,9 @@ INNER = {
 MAY = {  # a package, or a single file of it -> the packages of ours that it may import
   "jaction": {"models", "folders"},  # jaction/__init__.py
   "records": set(),
+  "order": set(),
   "clips": {"records"},
-  "batches": {"clips", "records"},
+  "batches": {"clips", "order", "records"},
   "models": set(),
   "losses": set(),
   "metrics": set(),
@@ -39,6 +41,8 @@ MAY = {  # a package, or a single file of it -> the packages of ours that it may
   "train": INNER,
   "converters": {"models"},
   "converters/convert.py": {"models", "folders", "records", "launch"},  # the entry point: reads labels, writes a folder
+  "converters/config.py": {"models", "launch"},  # the entry point: packaged configs, as launch.train finds them
+  "converters/config_compare.py": {"models", "clips", "launch"},  # settings' defaults; configs
   "configs": set(),
   "launch": INNER | {"jaction", "configs", "converters"},
 }

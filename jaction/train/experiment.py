@@ -14,20 +14,28 @@ import jax.numpy as jnp
 from jaction import folders
 from jaction.batches import Batches, evaluation_batches, training_batches
 from jaction.checkpoints import Checkpoints
+from jaction.clips.multihot import MultiHot, known_classes, several
 from jaction.clips.preprocessing import Preprocessing
-from jaction.errors import InputError, nearest
+from jaction.errors import InputError
 from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
+from jaction.metrics.multilabel import summary as multi_label_summary
 from jaction.models import create_model, frozen_leaves, initialize
-from jaction.predict.scoring import make_predict_step, mean_loss, score_batches
+from jaction.order import Order, balanced, mixed, shuffled
+from jaction.predict.scoring import make_predict_step, mean_binary_loss, mean_loss, score_batches
 from jaction.records import FrameCache, Record, class_names, read_label_map, read_records
-from jaction.train.checks import check_label_tables, check_modality, check_numbers
+from jaction.train.checks import (
+  check_label_tables,
+  check_loss,
+  check_metric,
+  check_metric_is_defined,
+  check_modality,
+  check_numbers,
+)
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, whole
 from jaction.train.optim import in_steps, leaving, make_optimizer, make_schedule
 from jaction.train.state import TrainState, new_state
 from jaction.train.step import classification, make_train_step
-
-METRICS = ("top1", "top5", "mean_class_accuracy")
 
 
 class Experiment:
@@ -44,22 +52,26 @@ class Experiment:
       config["model"]["name"], num_classes=config["model"]["num_classes"], **config["model"]["fields"]
     )
     self.preprocess = {kind: Preprocessing.from_json(config["preprocessing"][kind]) for kind in ("train", "test")}
+    self.multi_label, self.categories = data["multi_label"], tuple(row[:2] for row in config["loss"]["categories"])
+    self.prepare = dict(self.preprocess)  # what makes batches of records
+    if self.multi_label:
+      self.prepare = {kind: MultiHot(p, config["model"]["num_classes"]) for kind, p in self.preprocess.items()}
+    check_loss(config)
+    check_metric(config)
     check_modality(self.preprocess, sound=len(self.model.clip) == 2)
     check_label_tables(config["preprocessing"], config["model"]["num_classes"])
     self.has_val = bool(data["val"])
     if self.has_val and self.preprocess["test"].average == "none":
       raise InputError('preprocessing.test.average="none" leaves a video without one score: wanted prob or score')
     self.labels = self._labels()
-    self.records = self._records(data["train"])
-    self.val_records = self._records(data["val"]) if self.has_val else []
+    self.records, self.order, self.epoch = self._training_set()
+    self.val_records = self._records(data["val"], data["format"]) if self.has_val else []
     self.cache = FrameCache(int(data["cache_mb"] * 2**20)) if data["cache_mb"] else None
-    known = METRICS if config["model"]["num_classes"] >= 5 else (METRICS[0], METRICS[2])
-    if config["eval"]["metric"] not in known:
-      name = config["eval"]["metric"]
-      raise InputError(f"eval.metric={name!r} is not known; wanted one of {', '.join(known)}.{nearest(name, known)}")
-    self.known, self.metric = known, config["eval"]["metric"] if self.has_val else None
+    self.metric = config["eval"]["metric"] if self.has_val else None
+    if self.has_val and self.multi_label:
+      check_metric_is_defined(self.metric, self.val_records, self.categories)
 
-    sizes = {"batch_size": self.batch_size, "examples": len(self.records)}
+    sizes = {"batch_size": self.batch_size, "examples": self.epoch}
     self.total = in_steps(config["duration"], what="duration", **sizes)
     self.eval_every = in_steps(config["eval"]["every"], what="eval.every", optional=True, **sizes)
     self.save_every = in_steps(config["checkpoint"]["every"], what="checkpoint.every", optional=True, **sizes)
@@ -68,7 +80,8 @@ class Experiment:
     self.optimizer = make_optimizer(config["optimizer"])
     if frozen := frozen_leaves(self.model, self._input()):
       self.optimizer = leaving(frozen, self.optimizer)
-    task = classification(config["loss"]["name"], label_smoothing=config["loss"]["label_smoothing"])
+    loss = dict(config["loss"])
+    task = classification(loss.pop("name"), **loss)
     mean, std = (tuple(config["preprocessing"]["train"][key]) for key in ("mean", "std"))
     self.step = make_train_step(self.model, task, self.optimizer, self.mesh, seed=config["seed"], mean=mean, std=std)
     views = config["eval"]["max_views"] or None
@@ -77,21 +90,40 @@ class Experiment:
   def _path(self, name: str) -> pathlib.Path:
     return pathlib.Path(self.root) / pathlib.Path(name).expanduser()
 
-  def _records(self, name: str) -> list[Record]:
+  def _training_set(self) -> tuple[list[Record], Order, int]:
+    """All records to train on, which of them stands where, and how many places hold one epoch of data.train."""
+    data, seed = self.config["data"], self.config["seed"]
+    first = {"list": data["train"], "format": data["format"], "share": data["share"], "balance": data["balance"]}
+    sets = [first, *(data["mix"][name] for name in sorted(data["mix"]))]
+    found = [self._records(one["list"], one["format"]) for one in sets]
+    orders = [
+      shuffled(len(records), seed, stream=i)
+      if one["balance"] == 1
+      else balanced([record.label for record in records], one["balance"], seed, stream=i)
+      for i, (one, records) in enumerate(zip(sets, found, strict=True))
+    ]
+    shares, sizes = [one["share"] for one in sets], [len(records) for records in found]
+    order = mixed(orders, sizes, shares)
+    return [record for records in found for record in records], order, -(-sizes[0] * sum(shares) // shares[0])
+
+  def _records(self, name: str, format: str) -> list[Record]:
     records = read_records(
       self._path(name),
-      format=self.config["data"]["format"],
+      format=format,
       root=self.root or None,
       template=self.config["data"]["template"] or self.preprocess["train"].template,
       num_classes=self.config["model"]["num_classes"],
       classes=self.labels or None,
+      **({"categories": dict(self.categories)} if self.categories else {}),
     )
+    if self.multi_label:
+      return [several(record) for record in records]
     odd = next((record for record in records if record.label is None), None)
     if odd:
       raise InputError(
         f"{self._path(name)}: {odd.id} has several labels or none ({odd.labels}); the loss "
         f"{self.config['loss']['name']} wants one label each. Where a number in a path was taken for a label, put the "
-        "path in double quotes"
+        "path in double quotes; where videos do have several labels, set data.multi_label"
       )
     return records
 
@@ -112,7 +144,8 @@ class Experiment:
 
   def facts(self) -> dict[str, Any]:
     """What a resumed run must find again: how many videos it trains on, and a digest of ids, labels, frames, order."""
-    rows = json.dumps([[record.id, record.label, record.frames, record.offset] for record in self.records])
+    labels = [[*record.labels, *record.known] if self.multi_label else record.label for record in self.records]
+    rows = json.dumps([[r.id, label, r.frames, r.offset] for r, label in zip(self.records, labels, strict=True)])
     digest = hashlib.sha256(rows.encode()).hexdigest()
     return {"videos": len(self.records), "digest": digest, "labels": list(self.labels)}
 
@@ -143,10 +176,11 @@ class Experiment:
     options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": cache, "seed": self.config["seed"]}
     return training_batches(
       self.records,
-      self.preprocess["train"],
+      self.prepare["train"],
       batch_size=self.batch_size,
       start_step=start,
       stop_step=self.total,
+      order=self.order,
       **options,
     )
 
@@ -155,13 +189,18 @@ class Experiment:
     began, data = time.perf_counter(), self.config["data"]
     options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": self.cache}
     batches = evaluation_batches(
-      self.val_records, self.preprocess["test"], batch_size=self.config["eval"]["batch_size"], **options
+      self.val_records, self.prepare["test"], batch_size=self.config["eval"]["batch_size"], **options
     )
     result = score_batches(self.predict, state.variables, batches)
-    tops = top_k_accuracy(result.scores, result.labels, (1, 5) if "top5" in self.known else (1,))
-    metrics = {"loss": mean_loss(result.scores, result.labels, self.preprocess["test"].average)}
-    metrics |= dict(zip(("top1", "top5"), tops, strict=False))
-    metrics["mean_class_accuracy"] = mean_class_accuracy(result.scores, result.labels)
+    if self.multi_label:
+      known = known_classes(self.val_records, result.labels.shape[1]) if self.categories else None
+      metrics = {"loss": mean_binary_loss(result.scores, result.labels)}
+      metrics |= multi_label_summary(result.scores, result.labels, self.categories, known)
+    else:
+      tops = top_k_accuracy(result.scores, result.labels, (1, 5) if result.scores.shape[1] >= 5 else (1,))
+      metrics = {"loss": mean_loss(result.scores, result.labels, self.preprocess["test"].average)}
+      metrics |= dict(zip(("top1", "top5"), tops, strict=False))
+      metrics["mean_class_accuracy"] = mean_class_accuracy(result.scores, result.labels)
     metrics = {name: float(value) for name, value in metrics.items()}
     log.evaluation(done, metrics, time.perf_counter() - began)
     return metrics
@@ -172,6 +211,7 @@ class Experiment:
     best = checkpoints.best() or last
     template = {"batch_stats": {}} | self._shapes()
     model, metrics = self.config["model"], checkpoints.metrics(best)
+    kind = {"multi_label": True, "categories": list(self.categories)} if self.multi_label else {}
     folders.save_model(
       folder / "model",
       name=model["name"],
@@ -179,6 +219,6 @@ class Experiment:
       variables=checkpoints.restore(template, best),
       labels=self.labels,
       preprocessing=self.preprocess["test"].to_json(),
-      source={"workdir": str(folder), "step": best, "metrics": metrics},
+      source={"workdir": str(folder), "step": best, "metrics": metrics, **kind},
     )
     return {"step": last, **checkpoints.metrics(last), "best_step": best} | {f"best_{k}": v for k, v in metrics.items()}

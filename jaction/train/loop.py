@@ -40,7 +40,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
     )
     state = run.first_state() if checkpoints.latest() is None else run.restore(checkpoints)
     start = int(state.step)
-    sizes = {"examples": len(run.records), "batch_size": run.batch_size}
+    sizes = {"examples": run.epoch, "batch_size": run.batch_size}
     with Log(folder, config["log"], start=start, total=run.total, **sizes) as log:
       if start:
         log.say(f"resuming after step {start} of {run.total}")

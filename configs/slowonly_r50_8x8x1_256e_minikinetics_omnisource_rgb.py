@@ -1,0 +1,21 @@
+"""SlowOnly, ResNet-50, 8 frames at stride 8, Mini-Kinetics-200 and all of OmniSource, RGB.  arXiv:2003.13042.
+
+python -m launch.train --config=configs/slowonly_r50_8x8x1_256e_minikinetics_omnisource_rgb.py --workdir=DIR \\
+    --config.data.root=MINIKINETICS
+
+Accuracy wanted: MMAction2 0.9.0 publishes none for this experiment. Two of five clips are of train.txt, one each of
+webimage.txt, insvideo.txt and kineticsraw.json.
+"""
+
+from jaction.configs import recipes, slowonly_r50_8x8x1_256e_minikinetics_rgb
+
+PUBLISHED = {}
+
+
+def get_config():
+  c = slowonly_r50_8x8x1_256e_minikinetics_rgb.get_config().unlock()
+  c.data.share = 2
+  c.data.mix.webimage = recipes.also("webimage.txt", format="image_list", balance=0.5)
+  c.data.mix.insvideo = recipes.also("insvideo.txt", balance=0.5)
+  c.data.mix.kineticsraw = recipes.also("kineticsraw.json", format="untrimmed_list")
+  return c.lock()

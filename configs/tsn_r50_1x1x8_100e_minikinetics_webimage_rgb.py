@@ -1,0 +1,19 @@
+"""TSN, ResNet-50, 8 segments, Mini-Kinetics-200 and images of the web, RGB.  OmniSource, arXiv:2003.13042.
+
+python -m launch.train --config=configs/tsn_r50_1x1x8_100e_minikinetics_webimage_rgb.py --workdir=DIR \\
+    --config.data.root=MINIKINETICS --config.init.folder=RESNET50
+
+Accuracy wanted: MMAction2 0.9.0 publishes none for this experiment. MINIKINETICS holds train.txt, val.txt and
+webimage.txt; every second clip is of the latter. RESNET50 is a model folder with ImageNet weights (`python -m
+converters.convert --inflate`).
+"""
+
+from jaction.configs import recipes, tsn_r50_1x1x8_100e_minikinetics_rgb
+
+PUBLISHED = {}
+
+
+def get_config():
+  c = tsn_r50_1x1x8_100e_minikinetics_rgb.get_config().unlock()
+  c.data.mix.webimage = recipes.also("webimage.txt", format="image_list", balance=0.5)
+  return c.lock()
