@@ -113,6 +113,34 @@ def hvu(
   return jnp.sum(real) * jnp.sum(losses * seen * shares[None], axis=1)
 
 
+def class_balanced_focal(
+  logits: Array, labels: Array, *, samples: Sequence[int], beta: float = 0.9999, gamma: float = 2.0
+) -> Array:
+  """The class-balanced focal loss [B], a sum over sigmoids, in float32; its mean over rows is MMAction2's CBFocalLoss.
+
+  A row weighs (1 - beta) / (1 - beta ** samples of its class), scaled so that these sum to K over the classes; gamma
+  turns the loss away from what is already right.
+
+  Args:
+    logits: [B,K].
+    labels: [B] whole numbers in [0, K); one outside is padding and costs nothing.
+    samples: how many training examples each of the K classes has, at least 1.
+
+  Source: arXiv:1901.05555, sec. 3 and 4.3.
+  """
+  counts = np.asarray(samples, np.float64)
+  if logits.ndim != 2 or counts.shape != logits.shape[1:] or counts.min() < 1 or not 0 <= beta < 1 or gamma < 0:
+    raise InputError(
+      f"class_balanced_focal: logits {logits.shape}, {counts.size} samples of at least {counts.min()}, beta {beta}, "
+      f"gamma {gamma}; wanted [B,K], K counts of at least 1, 0 <= beta < 1, gamma of at least 0"
+    )
+  weights = (1 - beta) / (1 - beta**counts)
+  targets, logits = _targets(logits, labels), logits.astype(jnp.float32)
+  wrong = jnp.exp(-gamma * jax.nn.softplus((2 * targets - 1) * logits))  # (1 - probability of what is right) ** gamma
+  losses = jnp.sum(wrong * _binary(logits, targets), axis=-1)
+  return losses * jnp.sum(targets * _row(weights / weights.sum() * len(weights), logits), axis=-1)
+
+
 LOSSES: Mapping[str, Callable[..., Array]] = {  # (logits, labels, label_smoothing=, class_weights=) -> [B]
   "cross_entropy": cross_entropy,
   "binary_cross_entropy": binary_cross_entropy,

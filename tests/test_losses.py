@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaction.errors import InputError
-from jaction.losses import LOSSES, binary_cross_entropy, cross_entropy, hvu, label_weights
+from jaction.losses import LOSSES, binary_cross_entropy, class_balanced_focal, cross_entropy, hvu, label_weights
 from jaction.metrics.classification import top_k_accuracy
 
 
@@ -20,6 +20,9 @@ def mean(params, labels, weights):
     smoothing = 0.0  # the release behind these cases ignored it for single labels
   if kind.startswith("BCE"):
     return lambda x: factor * binary_cross_entropy(x, labels, label_smoothing=smoothing, class_weights=weights).mean()
+  if kind == "CBFocalLoss":
+    own = {"samples": params["samples_per_cls"], "beta": params["beta"], "gamma": params["gamma"]}
+    return lambda x: factor * class_balanced_focal(x, labels, **own).mean()
   if not (kind.startswith(("CrossEntropy", "NLL")) or kind == "head.loss"):
     return None
   own = {"label_smoothing": smoothing}
@@ -141,6 +144,30 @@ def test_categories_that_do_not_fit_are_named():
 @pytest.fixture
 def logits():
   return jnp.asarray(np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32) * 3)
+
+
+def test_class_balance_is_a_weighted_focal_sum_by_hand(logits):
+  scores, labels, samples = (
+    np.asarray(logits, np.float64),
+    np.arange(len(logits)) % logits.shape[1],
+    np.arange(1, 1 + logits.shape[1]) * 9,
+  )
+  with jax.numpy_dtype_promotion("strict"):
+    got = class_balanced_focal(
+      jnp.asarray(logits, jnp.float32), jnp.asarray(labels, jnp.int32), samples=samples, beta=0.99, gamma=1.5
+    )
+  weights = [0.01 / (1 - 0.99**n) for n in samples]
+  for row, (own, label) in enumerate(zip(scores, labels, strict=True)):
+    right = [1 / (1 + np.exp(-x if k == label else x)) for k, x in enumerate(own)]
+    cost = sum(-((1 - p) ** 1.5) * np.log(p) for p in right) * weights[label] / np.mean(weights)
+    np.testing.assert_allclose(got[row], cost, rtol=1e-5)
+  padded = class_balanced_focal(jnp.asarray(logits, jnp.float32), jnp.full(len(logits), -1), samples=samples)
+  assert (padded == 0).all()
+  far = jax.grad(lambda x: class_balanced_focal(x, jnp.array([0, 1]), samples=[3, 4]).sum())
+  assert np.isfinite(far(jnp.array([[1e4, -1e4], [1e4, -1e4]]))).all()
+  for wrong in ({"samples": samples[1:]}, {"samples": samples * 0}, {"samples": samples, "beta": 1}):
+    with pytest.raises(InputError, match="K counts of at least 1"):
+      class_balanced_focal(jnp.asarray(logits), jnp.asarray(labels), **wrong)
 
 
 def test_each_row_has_its_own_number_in_float32(logits):

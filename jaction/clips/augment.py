@@ -174,11 +174,11 @@ def _sharpness(frame: np.ndarray, level: float) -> np.ndarray:
   smooth = cv2.filter2D(out, -1, kernel / 13)
   inner = (slice(1, -1), slice(1, -1))  # the outermost pixels have no neighbours on all sides and stay
   out[inner] += 0.9 * level * (out - smooth)[inner]
-  return color.like(frame, out)
+  return color.rounded(out)
 
 
 def _coloured(frame: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-  return color.like(frame, color.apply(frame[None], matrix[None])[0])
+  return color.apply(frame[None], matrix[None], np.uint8)[0]
 
 
 def _looked_up(frame: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import DTypeLike
 
 from jaction.clips.clip import Clip, Rng
 from jaction.errors import InputError, nearest
@@ -82,7 +83,7 @@ def pca_noise(
     return clip
   _rgb(clip, "pca_noise")
   matrix = pca_matrix(rng.normal(0, alpha_std, 3), eig_val, eig_vec)
-  return dataclasses.replace(clip, frames=like(clip.frames, apply(clip.frames, matrix[None])))
+  return dataclasses.replace(clip, frames=apply(clip.frames, matrix[None], clip.frames.dtype))
 
 
 def jittered(
@@ -164,17 +165,18 @@ def pca_matrix(
   return shift(np.array(eig_vec) * np.asarray(alpha) @ np.array(eig_val))
 
 
-def apply(frames: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-  """[N,H,W,3] under the matrices [N,4,4], or one for all [1,4,4]: float32, not clipped."""
-  out = np.empty(frames.shape, np.float32)
+def apply(frames: np.ndarray, matrices: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
+  """[N,H,W,3] under the matrices [N,4,4], or one for all [1,4,4]: float32 as it comes, uint8 rounded and clipped."""
+  out = np.empty(frames.shape, dtype)
   for frame, matrix, place in zip(frames, np.broadcast_to(matrices, (len(frames), 4, 4)), out, strict=True):
-    place[...] = _product(frame, matrix)
+    changed = _product(frame, matrix)
+    place[...] = rounded(changed) if out.dtype == np.uint8 else changed
   return out
 
 
-def like(frames: np.ndarray, changed: np.ndarray) -> np.ndarray:
-  """`changed` in the type of `frames`: rounded and clipped for uint8."""
-  return np.clip(np.rint(changed), 0, 255).astype(np.uint8) if frames.dtype == np.uint8 else changed
+def rounded(values: np.ndarray) -> np.ndarray:
+  """float32 as uint8, rounded and clipped."""
+  return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _product(frame: np.ndarray, matrix: np.ndarray) -> np.ndarray:
@@ -187,7 +189,8 @@ def _whole(frame: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 def _turned(frame: np.ndarray, steps: int) -> np.ndarray:
   hsv = cv2.cvtColor(frame, cv2.COLOR_RGB2HSV)
-  hsv[..., 0] = ((np.arange(256) + steps) % 180).astype(np.uint8)[hsv[..., 0]]
+  hue, steps = hsv[..., 0], steps % 180
+  hsv[..., 0] = np.where(hue >= 180 - steps, hue - np.uint8(180 - steps), hue + np.uint8(steps))  # modulo 180 in bytes
   return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
 
 
