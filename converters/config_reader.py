@@ -20,7 +20,7 @@ MAX_FILES = 64  # with all that _base_ names
 
 
 class Config(NamedTuple):
-  """The top-level names of a file merged over those of its bases, without what was not read; the files, first it."""
+  """The top-level names of a file merged over those of its bases, MISSING where not read; the files, first it."""
 
   values: dict[str, Any]
   unread: tuple[Unread, ...]
@@ -119,9 +119,9 @@ def _tree(source: str, said: str) -> ast.Module:
 
 
 def _clean(value: Any) -> Any:
-  """Without what was not read, and without mmcv's own mark."""
+  """Without mmcv's own mark, and lists without what was not read; in dicts its key stays, so that it is not a default."""
   if isinstance(value, dict):
-    return {k: _clean(v) for k, v in value.items() if v is not MISSING and k != "_delete_"}
+    return {k: _clean(v) for k, v in value.items() if k != "_delete_"}
   if isinstance(value, list | tuple):
     return type(value)(_clean(item) for item in value if item is not MISSING)
   return value

@@ -31,6 +31,9 @@ class _Missing:
   def __repr__(self) -> str:
     return "(not read)"
 
+  def __bool__(self) -> bool:
+    return False
+
 
 MISSING = _Missing()
 
