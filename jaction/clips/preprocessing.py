@@ -237,10 +237,12 @@ class Preprocessing:
         )
     self._check_modality()
     # A stack of flow is one frame to the network.
-    frames = self.num_clips * (1 if self.modality == "stacked_flow" else self.clip_len)
+    stacked = self.modality == "stacked_flow"
+    frames = self.num_clips * (1 if stacked else self.clip_len)
     if frames % self.frames_per_view and "num_clips" in taken:
       raise InputError(
-        f"num_clips {self.num_clips} x clip_len {self.clip_len} = {frames} frames do not split into views of "
+        f"num_clips {self.num_clips} x clip_len {self.clip_len} = {frames} {'stacks' if stacked else 'frames'} do not "
+        "split into views of "
         f"frames_per_view {self.frames_per_view}; wanted num_clips (2-D networks) or clip_len (3-D networks)"
       )
 
