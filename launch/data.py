@@ -1,4 +1,4 @@
-"""Data sets: `jaction data toy` makes the small set that the demo trains on."""
+"""Data sets: `jaction data toy` makes the small set that the demo trains on, `scan` and `prepare` make lists."""
 
 import argparse
 import sys
@@ -9,6 +9,11 @@ from rich.progress import Progress
 
 from jaction.errors import InputError, nearest
 from jaction.launch import cli
+from jaction.records.lists import TEMPLATE
+from jaction.records.prepare import DATASETS
+from jaction.records.prepare import prepare as prepare_dataset
+from jaction.records.scan import WRITERS
+from jaction.records.scan import scan as scan_folder
 from jaction.records.toy import TOY_CLASSES, make_toy_set
 
 
@@ -50,7 +55,77 @@ def toy(argv: list[str]) -> None:
   )
 
 
-COMMANDS = {"toy": toy}
+def scan(argv: list[str]) -> None:
+  """Makes lists, a label map and statistics from a folder of videos per class."""
+  parser = argparse.ArgumentParser(
+    "jaction data scan",
+    description="Opens every video of a folder per class and writes train, val and test lists (a seeded split, class by"
+    " class), labels.txt, statistics.json and damaged.txt.",
+  )
+  parser.add_argument("folder", help="holds a folder of videos per class")
+  parser.add_argument("--output", help="where to write; the folder itself by default")
+  parser.add_argument("--val", type=float, default=0.1, help="share of each class for validation (default 0.1)")
+  parser.add_argument("--test", type=float, default=0.1, help="share of each class for the test (default 0.1)")
+  parser.add_argument("--seed", type=int, default=0, help="another seed, another split (default 0)")
+  parser.add_argument("--format", choices=WRITERS, default="txt", help="of the lists (default txt)")
+  parser.add_argument("--threads", type=int, default=4, help="files opened at once (default 4)")
+  args = parser.parse_args(argv)
+  console = Console()
+  with Progress(console=console, transient=True) as bar:
+    task = bar.add_task("opening videos", total=None)
+    done = scan_folder(
+      args.folder,
+      args.output,
+      val=args.val,
+      test=args.test,
+      seed=args.seed,
+      format=args.format,
+      threads=args.threads,
+      progress=lambda count, total: bar.update(task, completed=count, total=total),
+    )
+  facts, splits = done.statistics, ", ".join(f"{count} {name}" for name, count in done.splits.items())
+  frames, seconds = facts["frames"], facts["seconds"]
+  console.print(
+    f"{done.folder}: {facts['videos']} videos of {len(done.classes)} classes ({splits}), {len(done.damaged)} damaged\n"
+    f"frames   {frames['min']} to {frames['max']}, median {frames['median']}\n"
+    f"seconds  {seconds['min']:.2f} to {seconds['max']:.2f}, median {seconds['median']:.2f},"
+    f" {seconds['sum'] / 3600:.2f} h in all\n"
+    f"sizes    {', '.join(f'{size} ({count})' for size, count in list(facts['sizes'].items())[:4])}",
+    highlight=False,
+    soft_wrap=True,
+  )
+  for one in done.damaged[:10]:
+    console.print(f"damaged  {one.error}", highlight=False, soft_wrap=True, markup=False)
+  if len(done.damaged) > 10:
+    console.print(f"damaged  and {len(done.damaged) - 10} more, see damaged.txt", highlight=False)
+
+
+def prepare(argv: list[str]) -> None:
+  """Turns a dataset's official annotation files into lists."""
+  parser = argparse.ArgumentParser(
+    "jaction data prepare",
+    description="The official annotation files of a dataset -> lists of the videos that are there.",
+  )
+  parser.add_argument("name", help=", ".join(DATASETS))
+  parser.add_argument("annotations", help="the folder of the official annotation files")
+  parser.add_argument("media", help="the folder of the videos, or of the folders of frames")
+  parser.add_argument("output", help="where to write")
+  parser.add_argument("--frames", action="store_true", help="the media are folders of images")
+  parser.add_argument("--template", default=TEMPLATE, help=f"names of those images (default {TEMPLATE})")
+  args = parser.parse_args(argv)
+  done = prepare_dataset(
+    args.name, args.annotations, args.media, args.output, frames=args.frames, template=args.template
+  )
+  print(f"{done.folder}: {args.name}, {done.media} {'folders of frames' if args.frames else 'videos'} in {args.media}")
+  for name, (found, missing) in done.counts.items():
+    print(f"  {name:<16}{found:>8} found {missing:>8} missing")
+  if done.expected is not None and done.classes and len(done.classes) != done.expected:
+    print(f"  {len(done.classes)} classes, where the published set has {done.expected}")
+  if any(missing for _, missing in done.counts.values()):
+    print("  missing.txt names what is missing")
+
+
+COMMANDS = {"toy": toy, "scan": scan, "prepare": prepare}
 
 
 def main(argv: list[str]) -> None:
@@ -58,7 +133,11 @@ def main(argv: list[str]) -> None:
   name, *rest = argv or ["--help"]
   if name in ("--help", "-h"):
     print(
-      "usage: jaction data COMMAND ...\n\n  toy   make the toy set\n\n`jaction data COMMAND --help` tells its flags."
+      "usage: jaction data COMMAND ...\n\n"
+      "  toy      make the toy set\n"
+      "  scan     lists, split, label map and statistics from a folder of videos per class\n"
+      "  prepare  lists from a dataset's official annotation files\n\n"
+      "`jaction data COMMAND --help` tells its flags."
     )
     return
   if name not in COMMANDS:

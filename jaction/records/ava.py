@@ -121,13 +121,13 @@ def read_exclusions(path: str | os.PathLike) -> frozenset[Key]:
   return frozenset((row[0], whole(row[1], "second", where)) for where, row in _csv(os.fspath(path), 2))
 
 
-def write_ava(path: str | os.PathLike, frames: Collection[KeyFrame]) -> None:
+def write_ava(path: str | os.PathLike, frames: Collection[KeyFrame], *, decimals: int = 3) -> None:
   """Writes the csv that `read_ava` reads back; boxes with 3 decimals, as the official files have them."""
   with open(path, "w", encoding="utf-8", newline="") as file:
     writer = csv.writer(file, lineterminator="\n")
     for frame in frames:
       for box, actions, person in zip(frame.boxes, frame.labels, frame.people, strict=True):
-        sides = [f"{side:.3f}" for side in box]
+        sides = [f"{side:.{decimals}f}" for side in box]
         writer.writerows((frame.video, f"{frame.second:04d}", *sides, action, person) for action in actions)
 
 

@@ -1,0 +1,169 @@
+"""A folder of videos per class -> lists of a seeded split, a label map, and what the files are like."""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from jaction.errors import InputError, MediaError
+from jaction.records.lists import class_names, read_records
+from jaction.records.video import Video
+from jaction.records.writers import write_csv, write_jsonl, write_label_map, write_video_list
+
+SPLITS = ("train", "val", "test")
+WRITERS = {"txt": write_video_list, "csv": write_csv, "jsonl": write_jsonl}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scanned:
+  """One video file: its class, and what its container says; `error` instead where it cannot be opened."""
+
+  source: str
+  label: int
+  bytes: int
+  frames: int = 0
+  seconds: float = 0.0
+  size: tuple[int, int] = (0, 0)  # width, height
+  error: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scan:
+  """What `scan` found and wrote.
+
+  Fields:
+    folder: where the lists are.
+    classes: in label order.
+    splits: how many videos each list has.
+    damaged: the files that are in no list, with the reason.
+    statistics: what statistics.json holds.
+  """
+
+  folder: Path
+  classes: tuple[str, ...]
+  splits: dict[str, int]
+  damaged: tuple[Scanned, ...]
+  statistics: dict
+
+
+def scan(
+  folder: str | os.PathLike,
+  output: str | os.PathLike | None = None,
+  *,
+  val: float = 0.1,
+  test: float = 0.1,
+  seed: int = 0,
+  format: str = "txt",
+  threads: int = 4,
+  progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+  """Opens every video of a folder of classes and writes train, val, test, labels.txt, statistics.json, damaged.txt.
+
+  Args:
+    folder: holds a folder of videos per class.
+    output: where to write; `folder` itself by default. Paths are relative to it where the videos lie inside, and
+      absolute elsewhere.
+    val, test: shares of each class, rounded; a class keeps at least one video for training.
+    seed: another seed, another split. A video's place depends on its own path and on how many its class has.
+    format: "txt", "csv" or "jsonl".
+    threads: files opened at once.
+    progress: called with (files done, files).
+
+  A file is damaged where it cannot be opened or its first frame cannot be decoded. InputError: no classes, shares that
+  leave nothing for training, no file that can be opened.
+  """
+  if not (0 <= val < 1 and 0 <= test < 1 and val + test < 1):
+    raise InputError(f"shares of {val} for val and {test} for test; numbers from 0 on with a sum below 1 were wanted")
+  if format not in WRITERS:
+    raise InputError(f"lists as {format!r}; there are {', '.join(WRITERS)}")
+  if not os.path.isdir(folder):
+    raise InputError(f"{folder}: there is no such folder")
+  classes = class_names(folder)
+  records = read_records(folder, format="folder", classes=classes)
+  found = []
+  with ThreadPoolExecutor(max(threads, 1)) as pool:
+    for one in pool.map(lambda record: _opened(record.source, record.label), records):
+      found.append(one)
+      if progress is not None:
+        progress(len(found), len(records))
+  whole = [one for one in found if not one.error]
+  damaged = tuple(one for one in found if one.error)
+  if not whole:
+    raise InputError(f"{folder}: none of {len(found)} videos can be opened; {damaged[0].source}: {damaged[0].error}")
+  target = Path(output if output is not None else folder)
+  target.mkdir(parents=True, exist_ok=True)
+  lists = split(whole, val=val, test=test, seed=seed, root=os.path.abspath(folder))
+  for name, members in lists.items():
+    WRITERS[format](target / f"{name}.{format}", [(placed(one.source, target), one.label) for one in members])
+  write_label_map(target / "labels.txt", classes)
+  statistics = _statistics(classes, lists, whole, damaged)
+  (target / "statistics.json").write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", "utf-8")
+  (target / "damaged.txt").write_text("".join(f"{one.source}\t{one.error}\n" for one in damaged), "utf-8")
+  return Scan(target, classes, {name: len(members) for name, members in lists.items()}, damaged, statistics)
+
+
+def split(files: Sequence[Scanned], *, val: float, test: float, seed: int, root: str) -> dict[str, list[Scanned]]:
+  """The files of train, val and test, each in the order given; shares are taken class by class."""
+  lists: dict[str, list[Scanned]] = {name: [] for name in SPLITS}
+  chosen: dict[str, str] = {}
+  for label in sorted({one.label for one in files}):
+    members = [one.source for one in files if one.label == label]
+    members.sort(key=lambda source: _rank(seed, os.path.relpath(source, root)))
+    tests = min(int(len(members) * test + 0.5), len(members) - 1)
+    vals = min(int(len(members) * val + 0.5), len(members) - 1 - tests)
+    for at, source in enumerate(members):
+      chosen[source] = "test" if at < tests else "val" if at < tests + vals else "train"
+  for one in files:
+    lists[chosen[one.source]].append(one)
+  return lists
+
+
+def placed(source: str, folder: str | os.PathLike) -> str:
+  """How a list in `folder` names a file: relative where it lies inside, absolute elsewhere."""
+  relative = os.path.relpath(source, folder)
+  return os.path.abspath(source) if relative.startswith(os.pardir) else relative
+
+
+def _rank(seed: int, name: str) -> bytes:
+  return hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogateescape")).digest()
+
+
+def _opened(source: str, label: int) -> Scanned:
+  size = 0
+  try:
+    size = os.path.getsize(source)
+    with Video(source) as video:
+      seconds = float(video.times[-1] - video.times[0]) + 1 / video.fps
+      return Scanned(source, label, size, video.num_frames, seconds, (video.width, video.height))
+  except MediaError as error:
+    return Scanned(source, label, size, error=str(error).replace("\n", " "))
+  except OSError as error:
+    return Scanned(source, label, size, error=error.strerror or "cannot be opened")
+
+
+def _spread(values: Iterable[float]) -> dict[str, float]:
+  ordered = sorted(values)
+  middle = ordered[len(ordered) // 2]
+  return {"sum": sum(ordered), "min": ordered[0], "median": middle, "max": ordered[-1]}
+
+
+def _statistics(classes: tuple[str, ...], lists: dict, whole: list[Scanned], damaged: tuple[Scanned, ...]) -> dict:
+  sizes = collections.Counter(f"{one.size[0]}x{one.size[1]}" for one in whole)
+  per_class = {
+    name: {split: sum(one.label == label for one in members) for split, members in lists.items()}
+    | {"damaged": sum(one.label == label for one in damaged)}
+    for label, name in enumerate(classes)
+  }
+  return {
+    "videos": len(whole),
+    "damaged": len(damaged),
+    "frames": _spread(one.frames for one in whole),
+    "seconds": _spread(round(one.seconds, 3) for one in whole),
+    "bytes": _spread(one.bytes for one in whole),
+    "sizes": dict(sizes.most_common()),
+    "classes": per_class,
+  }
