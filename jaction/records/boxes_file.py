@@ -52,6 +52,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[attr-defined]
       return _Global("list")  # what a defaultdict is made of
     if (module, name) == ("_codecs", "encode"):
       return _Global("encode")
+    if (module, name) in (("builtins", "bytes"), ("__builtin__", "bytes")):
+      return _Global("bytes")  # what protocols 0 to 2 make no bytes of
     raise pickle.UnpicklingError(f"it names {module}.{name}; only numpy arrays and plain objects are read")
 
 
@@ -158,6 +160,8 @@ def _dtype(value: Any) -> np.dtype:
 def _bytes(data: Any) -> bytes:
   if isinstance(data, _Inert) and data.name == "encode":  # how Python 2 and protocol 2 write bytes
     data = data.args[0]
+  if isinstance(data, _Inert) and data.name == "bytes" and data.args == ():
+    data = b""
   if isinstance(data, str):
     data = data.encode("latin1")
   if not isinstance(data, bytes | bytearray):

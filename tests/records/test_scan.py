@@ -1,0 +1,94 @@
+import collections
+import json
+
+import pytest
+
+from jaction.errors import InputError
+from jaction.launch import data
+from jaction.records import read_label_map, read_records
+from jaction.records.scan import Scanned, scan, split
+
+
+@pytest.fixture
+def folder(films, tmp_path):
+  """Two classes: three videos in one, two and two damaged ones in the other."""
+  films.folder = tmp_path / "set"
+  for name, count in (("run/a 1.mp4", 10), ("run/b.mp4", 5), ("run/c.mp4", 5), ("walk/d.mp4", 20), ("walk/e.mp4", 5)):
+    (films.folder / name).parent.mkdir(parents=True, exist_ok=True)
+    films.make(name, count=count)
+  (films.folder / "walk" / "text.mp4").write_text("no video")
+  (films.folder / "walk" / "empty.avi").write_bytes(b"")
+  return films.folder
+
+
+def test_every_whole_video_is_in_one_list_and_the_damaged_ones_are_told(folder):
+  found = scan(folder, val=0.34, test=0.34)
+  records = {name: read_records(folder / f"{name}.txt") for name in ("train", "val", "test")}
+  ids = [record.id for members in records.values() for record in members]
+  assert sorted(ids) == ["run/a 1.mp4", "run/b.mp4", "run/c.mp4", "walk/d.mp4", "walk/e.mp4"]
+  assert [sum(r.label == 0 for r in members) for members in records.values()] == [1, 1, 1]
+  assert all(record.label == record.id.startswith("walk") for members in records.values() for record in members)
+  assert read_label_map(folder / "labels.txt") == found.classes == ("run", "walk")
+  assert found.splits == {name: len(members) for name, members in records.items()}
+  told = (folder / "damaged.txt").read_text().splitlines()
+  assert len(found.damaged) == 2 and [line.split("\t")[0] for line in told] == [d.source for d in found.damaged]
+  facts = json.loads((folder / "statistics.json").read_text())
+  assert facts["frames"] == {"sum": 45, "min": 5, "median": 5, "max": 20} and facts["sizes"] == {"64x48": 5}
+  assert facts["seconds"]["sum"] == pytest.approx(45 / 25) and (facts["videos"], facts["damaged"]) == (5, 2)
+  assert facts["classes"]["walk"]["damaged"] == 2
+
+
+def test_a_second_scan_gives_the_same_lists_and_other_places_give_absolute_paths(folder, tmp_path):
+  scan(folder, val=0.3, test=0.3, seed=3)
+  first = {path.name: path.read_text() for path in folder.glob("*.txt")}
+  scan(folder, val=0.3, test=0.3, seed=3, threads=1)
+  assert {path.name: path.read_text() for path in folder.glob("*.txt")} == first
+  for format in ("csv", "jsonl"):
+    scan(folder, tmp_path / "else", val=0.3, test=0.3, seed=3, format=format)
+    sources = [record.source for record in read_records(tmp_path / "else" / f"train.{format}")]
+    assert sources == [record.source for record in read_records(folder / "train.txt")]
+
+
+def files(counts):
+  return [Scanned(f"/s/{label}/{i}.mp4", label, 1) for label, count in enumerate(counts) for i in range(count)]
+
+
+def test_the_split_takes_its_shares_from_every_class_and_always_leaves_a_training_video():
+  counts = (100, 10, 3, 2, 1)
+  lists = split(files(counts), val=0.2, test=0.3, seed=0, root="/s")
+  per_class = {name: collections.Counter(one.label for one in members) for name, members in lists.items()}
+  for label, count in enumerate(counts):
+    assert sum(found[label] for found in per_class.values()) == count and per_class["train"][label] >= 1
+  assert [per_class["test"][label] for label in (0, 1)] == [30, 3]
+  assert [per_class["val"][label] for label in (0, 1)] == [20, 2]
+  none = split(files(counts), val=0, test=0, seed=0, root="/s")
+  assert not none["val"] and not none["test"] and len(none["train"]) == sum(counts)
+
+
+def test_another_seed_gives_another_split_and_a_moved_folder_the_same():
+  def tests(seed, root):
+    moved = [Scanned(one.source.replace("/s/", f"{root}/"), one.label, 1) for one in files((50,))]
+    return {one.source.removeprefix(root) for one in split(moved, val=0.2, test=0.2, seed=seed, root=root)["test"]}
+
+  assert tests(0, "/s") == tests(0, "/elsewhere") != tests(1, "/s")
+
+
+def test_what_cannot_be_scanned_is_an_error(folder, tmp_path):
+  for shares in ({"val": 1.0}, {"val": -0.1}, {"val": 0.5, "test": 0.5}, {"val": float("nan")}):
+    with pytest.raises(InputError, match="a sum below 1"):
+      scan(folder, **shares)
+  with pytest.raises(InputError, match="no such folder"):
+    scan(tmp_path / "gone")
+  with pytest.raises(InputError, match="there are txt, csv, jsonl"):
+    scan(folder, format="xml")
+  for path in folder.rglob("*.mp4"):
+    path.write_bytes(b"x")
+  with pytest.raises(InputError, match="none of 7 videos can be opened"):
+    scan(folder)
+
+
+def test_the_command_tells_what_it_found(folder, capsys):
+  data.main(["scan", str(folder), "--val", "0.34", "--test", "0"])
+  told = capsys.readouterr().out
+  assert "5 videos of 2 classes (3 train, 2 val, 0 test), 2 damaged" in told and "64x48 (5)" in told
+  assert told.count("damaged  ") == 2
