@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaction.clips.blending import BLENDINGS, cutmix, mixup
 from jaction.errors import InputError
@@ -100,3 +101,16 @@ def test_missing_draws_and_wrong_labels_are_named(batch):
     mixup(clips, labels, jax.random.key(0), alpha=0)
   with pytest.raises(InputError, match="wanted \\[B,...,H,W,C\\]"):
     cutmix(clips[:, 0, 0, 0], labels, jax.random.key(0))
+
+
+@pytest.mark.parametrize("name", sorted(BLENDINGS))
+def test_a_batch_split_over_devices_is_blended_as_a_whole_one(batch, name):
+  clips, labels = batch
+  mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:4])
+  rows = NamedSharding(mesh, PartitionSpec("data"))
+  step = jax.jit(lambda clips, labels, key: BLENDINGS[name](clips, labels, key, alpha=1.0), out_shardings=rows)
+  split = step(*jax.device_put((clips, labels), rows), jax.random.key(2))
+  whole = BLENDINGS[name](clips, labels, jax.random.key(2), alpha=1.0)
+  for a, b in zip(split, whole, strict=True):
+    assert a.sharding == rows
+    np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-4)
