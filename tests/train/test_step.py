@@ -110,3 +110,53 @@ def test_what_cannot_be_is_refused():
     classification("cross_entropy", label_smoothing=1.5)
   with pytest.raises(InputError, match="batch_size=4 does not split over 8 devices.*such as 8"):
     check_batch_size("batch_size", 4, make_mesh())
+
+
+def several(rows=16, views=2, classes=3):
+  """A batch of several labels a clip, of which the last classes are not known in the first rows."""
+  rng = np.random.default_rng(3)
+  data = batch(rows, views, masked=5)
+  data["label"] = (rng.random((rows, classes)) < 0.4).astype(np.float32)
+  data["known"] = np.ones((rows, classes), bool)
+  data["known"][:4, 2:] = False
+  data["label"] *= data["known"]
+  return data
+
+
+def test_several_labels_cost_the_mean_over_real_rows():
+  data = several()
+  logits = jnp.asarray(np.random.default_rng(1).normal(size=(16, 2, 3)))
+  task = classification("binary_cross_entropy", weight=160.0)
+  costs = optax.sigmoid_binary_cross_entropy(logits, jnp.asarray(data["label"])[:, None].repeat(2, 1)).mean((1, 2))
+  np.testing.assert_allclose(task.loss(logits, data), 160 * costs, rtol=1e-5)
+  best = np.asarray(logits).mean(1).argmax(-1)
+  np.testing.assert_array_equal(task.metrics["accuracy"](logits, data), data["label"][np.arange(16), best])
+
+
+def test_a_category_weighs_by_the_rows_that_have_it_and_padding_by_nothing():
+  data = several()
+  logits = jnp.asarray(np.random.default_rng(1).normal(size=(16, 2, 3)))
+  task = classification("hvu", categories=(("one", 2, 1.0), ("two", 1, 3.0)))
+  costs = optax.sigmoid_binary_cross_entropy(logits, jnp.asarray(data["label"])[:, None].repeat(2, 1)).mean(1)
+  want = 0.25 * costs[:11, :2].mean() + 0.75 * costs[4:11, 2].mean()
+  losses = task.loss(logits, data)
+  assert losses.shape == (16,) and not np.any(losses[11:])
+  np.testing.assert_allclose(losses.sum() / 11, want, rtol=1e-5)
+
+
+def test_class_weights_weigh_the_mean_as_pytorch_does():
+  mesh, model, optimizer = make_mesh(jax.devices()[:1]), Small(), make_optimizer(SGD)
+  variables = model.init(jax.random.key(1), jnp.zeros((2, 1, 2, 4, 4, 3)))
+  task = classification("cross_entropy", class_weights=(0.5, 1.0, 4.0))
+  step = make_train_step(model, task, optimizer, mesh, seed=5, mean=(127.5,) * 3, std=(64.0,) * 3)
+  data = batch(masked=5)
+  _, sums = step(jax.device_put(new_state(variables, optimizer), whole(mesh)), put(data, mesh), np.float32(0.1))
+  variables = model.init(jax.random.key(1), jnp.zeros((2, 1, 2, 4, 4, 3)))
+  logits, _ = model.apply(
+    variables, (data["clips"].astype(np.float32) - 127.5) / 64, train=True, mutable=["batch_stats"]
+  )
+  costs = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.repeat(jnp.array(data["label"])[:, None], 2, 1))
+  weights = np.array([0.5, 1.0, 4.0])[data["label"]][:11]
+  np.testing.assert_allclose(sums["loss"], ((costs.mean(1)[:11] * weights).sum(), weights.sum()), rtol=1e-4)
+  with pytest.raises(InputError, match="wants loss.categories"):
+    classification("hvu")
