@@ -17,7 +17,7 @@ from rich.table import Table
 from jaction.converters import from_torch, inflate, to_torch
 from jaction.converters.engine import IGNORED
 from jaction.converters.inflation import CLASSIFIER, FORMS
-from jaction.converters.names import num_classes
+from jaction.converters.names import num_classes, reversed_channels
 from jaction.converters.reader import Checkpoint, read_checkpoint_file
 from jaction.converters.writer import write_checkpoint
 from jaction.errors import CheckpointError, InputError
@@ -83,6 +83,7 @@ def to_folder(
   """Converts a PyTorch file into a model folder, prints what became of each part, and returns the load report.
 
   classes: None for as many as the checkpoint has; another count leaves the layers that depend on it at initial values.
+  Where the published weights take blue, green, red (Variant.bgr), the folder's take red, green, blue.
   """
   row = variant(name)
   file = read_checkpoint_file(checkpoint)
@@ -93,6 +94,7 @@ def to_folder(
       raise InputError(f"{len(labels)} labels for {classes} classes")
     model = create_model(name, num_classes=own)
     variables = from_torch(file.weights, model)
+    variables = reversed_channels(variables) if row.bgr else variables
   except CheckpointError as error:
     raise CheckpointError(f"{file.path} as {name}: {error}") from error
   report = Report(tuple(flatten_dict(variables, sep="/")))
@@ -156,11 +158,15 @@ def inflate_to_folder(
 def to_file(
   folder: str | os.PathLike, output: str | os.PathLike, *, layout: str | None = None, name: str | None = None
 ) -> None:
-  """Writes the weights of a model folder as a state dict that `torch.load` reads and strict loading takes."""
+  """Writes the weights of a model folder as a state dict that `torch.load` reads and strict loading takes.
+
+  Where the published weights take blue, green, red (Variant.bgr), so do these.
+  """
   model = load_folder(folder)
   if name is not None and name != model.name:
     raise InputError(f"{folder} holds a {model.name}, not a {name}")
-  state = to_torch(model.variables, model.model, layout=layout, strict_keys=True)
+  variables = reversed_channels(model.variables) if variant(model.name).bgr else model.variables
+  state = to_torch(variables, model.model, layout=layout, strict_keys=True)
   output = Path(output)
   try:
     output.parent.mkdir(parents=True, exist_ok=True)

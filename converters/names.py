@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import linen as nn
-from flax.traverse_util import flatten_dict
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaction.converters.engine import IGNORED, names_of, to_flax, to_torch_names
 from jaction.converters.tables import layouts
@@ -59,6 +59,15 @@ def to_torch(
     counters = {name.rsplit(".", 1)[0] for name in state if name.endswith(".running_mean")}
     state |= {f"{name}.{IGNORED}": np.zeros((), np.int64) for name in sorted(counters)}
   return state
+
+
+def reversed_channels(variables: Mapping[str, Any]) -> dict:
+  """The variables for frames whose three colours come in the other order; its own inverse.  Other inputs: as given."""
+  flat = flatten_dict(dict(variables), sep="/")
+  for path in flat:
+    if path.endswith(STEMS) and np.shape(flat[path])[-2] == 3:
+      flat[path] = np.ascontiguousarray(np.asarray(flat[path])[..., ::-1, :])
+  return unflatten_dict(flat, sep="/")
 
 
 def num_classes(state_dict: Mapping[str, np.ndarray]) -> int:

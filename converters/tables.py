@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
+from jaction.converters.inflation import TORCHVISION
 from jaction.converters.tables_plain import ROWS, plain_layouts
 from jaction.converters.tables_separable import csn_rows, r2plus1d_layouts, x3d_layouts
 from jaction.converters.tables_temporal import RELATIONS, TIN, mobilenet_layouts, tanet_layouts, tpn_layouts
@@ -132,11 +133,17 @@ def _frame_rows(backbone: ResNet) -> tuple[Row, ...]:
 
 
 def _resnet_layouts(backbone: ResNet) -> dict[str, tuple[Row, ...]]:
+  """MMAction 0.2 names its ResNets as torchvision does (its backbones resnet.py and resnet_i3d.py): TSN, SlowOnly, I3D.
+
+  Its I3D has a pool2 of three frames: create_model("i3d_r50_32x2x1", pool2=(3, 2, 1)) is that network.
+  """
   rows = _frame_rows(backbone)
   tables = {"mmaction2": (*under("backbone.", "backbone/", rows), *HEAD)}
   if backbone.block is not None:
     tables["pytorchvideo"] = (*under("", "backbone/", _pytorchvideo()), *dense("blocks.5.proj", "head/fc"))
-  elif backbone.stem_temporal is not None:  # the others' networks have 3-D kernels throughout
+  elif backbone.before is identity and backbone.after is None:
+    tables["mmaction0.2"] = (*under("backbone.", "backbone/", TORCHVISION), *HEAD)
+  if backbone.block is None and backbone.stem_temporal is not None:  # the others' networks have 3-D kernels throughout
     tables["pyslowfast"] = (*PYSLOWFAST, *PYSLOWFAST_HEAD)
     if backbone.after is None:
       pool2 = backbone.pool2 is not None

@@ -14,6 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jaction.errors import InputError
+
 DIMENSIONS = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
 Padding = Sequence[tuple[int, int]]
@@ -167,7 +169,8 @@ def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: P
   """Maximum over a window of [..., H, W, C] (two sizes) or [..., T, H, W, C] (three), as PyTorch's in floor mode.
 
   One axis after the other, as a maximum of strided slices: on a CPU the gradient of XLA's windowed form takes 2.6 times
-  as long.  Where values tie the gradient is shared among them, which nothing sees behind a ReLU.
+  as long.  Where values tie the gradient is shared among them, which nothing sees behind a ReLU.  InputError where the
+  window is larger than what it slides over: a clip too short or too small for the network.
   """
   first = x.ndim - 1 - len(window)
   for axis, (size, stride, (low, high)) in enumerate(zip(window, strides, padding, strict=True), start=first):
@@ -176,6 +179,8 @@ def max_pool(x: Array, window: Sequence[int], strides: Sequence[int], padding: P
     widths = [(0, 0)] * x.ndim
     widths[axis] = (low, high)
     padded = jnp.pad(x, widths, constant_values=-jnp.inf)
+    if padded.shape[axis] < size:
+      raise InputError(f"a pool over {size} wants as many, got {padded.shape[axis]}: give a longer or larger clip")
     count = (padded.shape[axis] - size) // stride + 1
     slices = [lax.slice_in_dim(padded, i, i + (count - 1) * stride + 1, stride, axis=axis) for i in range(size)]
     x = functools.reduce(jnp.maximum, slices)

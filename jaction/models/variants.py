@@ -73,6 +73,7 @@ class Variant(NamedTuple):
   mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
   std: tuple[float, float, float] = (58.395, 57.12, 57.375)
   frozen_norms: str = "none"  # in training; see freeze.NORMS
+  bgr: bool = False  # the published weights take blue, green, red: converters.convert turns them round
 
   @property
   def segments(self) -> bool:
@@ -259,7 +260,7 @@ VARIANTS: Mapping[str, Variant] = {
   "tsn_r50_1x1x16": _tsn(50, 16, params=24_327_632, macs=65_394_999_296),
   "tsn_r101_1x1x5": _tsn(101, 5, params=43_319_760, macs=38_997_606_400),
   "tsn_r101_1x1x8": _tsn(101, 8, params=43_319_760, macs=62_395_678_720),
-  "tsn_bninception_1x1x3": Variant(  # weights of MMAction 0.2 want blue, green, red: this mean, reversed
+  "tsn_bninception_1x1x3": Variant(
     BNInception,
     lambda k: PoolHead(k, 0.8, 0.001),
     (3, 1, 224),
@@ -269,6 +270,7 @@ VARIANTS: Mapping[str, Variant] = {
     paper=TSN,
     mean=(128.0, 117.0, 104.0),
     std=(1.0,) * 3,
+    bgr=True,
   ),
   "tsm_r18_1x1x8": _tsm(18, 8, params=11_381_712, macs=14_510_129_152),
   "tsm_r50_1x1x8": _tsm(50, 8, params=24_327_632, macs=32_703_643_648),

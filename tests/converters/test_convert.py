@@ -9,6 +9,7 @@ import pytest
 import jaction
 from jaction import folders
 from jaction.converters import convert, from_torch, to_torch
+from jaction.converters.names import reversed_channels
 from jaction.converters.reader import read_checkpoint
 from jaction.converters.writer import write_checkpoint
 from jaction.errors import CheckpointError, InputError
@@ -144,3 +145,32 @@ def test_torch_opens_what_the_command_writes(checkpoint, tmp_path, state):
   again = from_torch(read_checkpoint(tmp_path / "again.pth"), model)
   first = folders.load_folder(tmp_path / "m").variables
   assert all(np.array_equal(a, b) for a, b in zip(*map(jax.tree.leaves, (again, first)), strict=True))
+
+
+def test_weights_for_blue_green_red_become_a_folder_for_red_green_blue_and_the_way_back_is_exact(tmp_path):
+  name = "tsn_bninception_1x1x3"
+  model, rng = jaction.create_model(name, num_classes=3), np.random.default_rng(0)
+  shapes = folders._shapes(model, 3)
+  variables = jax.tree.map(lambda leaf: rng.uniform(0.5, 1.5, leaf.shape).astype(np.float32), shapes)
+  state = to_torch(variables, model, strict_keys=True)
+  write_checkpoint(tmp_path / "in.pth", state)
+  run("--checkpoint", tmp_path / "in.pth", "--output", tmp_path / "m", model=name)
+  loaded = jaction.load(tmp_path / "m")[1]
+  stem = "backbone.conv1_7x7_s2.weight"
+  np.testing.assert_array_equal(to_torch(loaded, model)[stem], state[stem][:, ::-1])
+  changed = [a.shape for a, b in zip(*map(jax.tree.leaves, (loaded, variables)), strict=True) if (a != b).any()]
+  assert changed == [(7, 7, 3, 64)]
+  run("--checkpoint", tmp_path / "m", "--output", tmp_path / "out.pth", "--to-torch", model=None)
+  back = read_checkpoint(tmp_path / "out.pth")
+  assert back.keys() == state.keys() and all(np.array_equal(back[key], state[key]) for key in state)
+
+
+def test_colours_are_reversed_for_pictures_and_not_for_flow():
+  model = jaction.create_model("tsn_r18_1x1x3", num_classes=3)
+  for channels, same in ((3, False), (10, True)):
+    variables = jax.tree.map(lambda s: np.arange(np.prod(s.shape)).reshape(s.shape), folders._shapes(model, channels))
+    turned = reversed_channels(variables)
+    kernels = [tree["params"]["backbone"]["conv1"]["conv"]["kernel"] for tree in (variables, turned)]
+    assert np.array_equal(*kernels) == same
+    assert same or np.array_equal(kernels[0][..., ::-1, :], kernels[1])
+    jax.tree.map(np.testing.assert_array_equal, reversed_channels(turned), variables)

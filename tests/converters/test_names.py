@@ -120,3 +120,19 @@ def test_numbers_shift_both_ways():
     "params/r4/x2": ("a3.2", "as-is"),
     "params/r1/x0": ("first", "as-is"),
   }
+
+
+@pytest.mark.parametrize("name", ["tsn_r50_1x1x3", "slowonly_r50_4x16x1", "i3d_r50_32x2x1"])
+def test_mmaction_0_2_names_a_resnet_as_torchvision_does(name):
+  model = create_model(name, num_classes=3)
+  variables = initialize(model, jax.ShapeDtypeStruct((1, 1, 8, 32, 32, 3), np.float32))
+  state = to_torch(variables, model, layout="mmaction0.2")
+  assert {"backbone.conv1.weight", "backbone.bn1.running_var", "backbone.layer2.0.downsample.1.bias"} <= state.keys()
+  assert len(state) == len(jax.tree.leaves(variables)) and "cls_head.fc_cls.weight" in state
+  same_trees(from_torch(state, model), variables)
+
+
+@pytest.mark.parametrize("name", ["tsm_r50_1x1x8", "tin_r50_1x1x8", "slowonly_nl_embedded_gaussian_r50_4x16x1"])
+def test_networks_that_mmaction_0_2_has_not_have_no_such_layout(name):
+  with pytest.raises(InputError, match="no layout 'mmaction0.2'"):
+    to_torch({}, create_model(name), layout="mmaction0.2")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaction.errors import InputError
 from jaction.models.conv import FORMS, choose, conv, max_pool, same
 
 CASES = [  # kernel, strides, padding, groups
@@ -96,3 +97,8 @@ def test_same_is_half_the_kernel_on_both_sides_and_not_xlas_same():
   x, w = jnp.ones((1, 1, 8, 8, 1)), jnp.ones((3, 3, 1, 1))
   ours = conv(x, w, strides=(2, 2), padding=same((3, 3)))[0, 0, :, :, 0]
   assert ours[0, 0] == 4 and ours[-1, -1] == 9  # XLA's "SAME" would pad only behind
+
+
+def test_a_pool_that_is_larger_than_the_clip_is_an_input_error():
+  with pytest.raises(InputError, match="a pool over 2 wants as many, got 1"):
+    max_pool(np.zeros((1, 1, 4, 4, 3), np.float32), (2, 1, 1), (2, 1, 1), ((0, 0),) * 3)
