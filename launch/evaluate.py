@@ -47,6 +47,7 @@ def main(argv: list[str]) -> None:
     format=args.format,
     root=args.root,
     num_classes=predictor.num_classes,
+    template=predictor.preprocessing.template,
     classes=_classes(predictor, args),
     **({"categories": dict(predictor.categories)} if predictor.categories else {}),
   )
