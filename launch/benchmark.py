@@ -3,6 +3,7 @@
 jaction benchmark models 'slowonly*' --train          forward, and forward with backward, of every name that matches
 jaction benchmark models '*' --train --side 64 --frames small --repeat 1    whether every name runs, on small clips
 jaction benchmark models slowonly_r50_4x16x1 --torch  beside the same network in PyTorch (needs torch)
+jaction benchmark models 'x3d*' --train --lax         beside the same network with XLA's own convolution everywhere
 jaction benchmark convolutions                        every form of conv.FORMS for the shapes of a SlowOnly-R50
 """
 
@@ -24,8 +25,14 @@ from rich.table import Table
 from jaction.errors import InputError
 from jaction.launch import cli
 from jaction.models import create_model, initialize, list_models, variant
-from jaction.models.conv import FORMS, choose, conv, same
+from jaction.models.conv import FORMS, choose, conv, plain, same
 
+COMPARED = (
+  ("forward", "torch"),
+  ("forward", "torch_channels_last"),
+  ("forward", "forward lax"),
+  ("train", "train lax"),
+)
 TORCH_TWIN = "slowonly_r50"  # the network that torch_slowonly.py is
 
 
@@ -56,15 +63,15 @@ def models(args: argparse.Namespace) -> list[dict]:
       shape = clip_shape(name, args.frames, args.side)
       clips = np.random.default_rng(0).standard_normal((args.batch, 1, *shape), np.float32)
       row["clips"] = list(clips.shape)
-      candidates = _jax_candidates(model, clips, args.train)
+      candidates = _jax_candidates(model, clips, args.train, lax=args.lax)
       if args.torch and name.startswith(TORCH_TWIN):
         candidates |= _torch_candidates(clips)
       row |= {f"{key}_ms": value for key, value in turns(candidates, args.repeat).items()}
     except Exception as error:
       row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-    for other in ("torch", "torch_channels_last"):
+    for own, other in COMPARED:
       if f"{other}_ms" in row:
-        row[f"forward / {other}"] = row["forward_ms"] / row[f"{other}_ms"]
+        row[f"{own} / {other}"] = row[f"{own}_ms"] / row[f"{other}_ms"]
     if len(names) > 1:
       print(name, row.get("error", "ok"), file=sys.stderr, flush=True)
       jax.clear_caches()  # programs of a hundred networks do not fit in memory
@@ -90,12 +97,10 @@ def clip_shape(name: str, frames: int | str | None, side: int | None) -> tuple[i
   return (int(frames), *last)
 
 
-def _jax_candidates(model, clips, train):
+def _jax_candidates(model, clips, train, *, lax):
   variables = jax.device_put(initialize(model, jax.ShapeDtypeStruct(clips.shape, clips.dtype)))
   clips = jax.device_put(clips)
-  forward = jax.jit(model.apply)
 
-  @jax.jit
   def step(variables, clips):
     """Scores, gradient, and the plain step down it."""
 
@@ -107,14 +112,28 @@ def _jax_candidates(model, clips, train):
     (value, new), gradient = jax.value_and_grad(loss, has_aux=True)(variables["params"])
     return value, new, jax.tree.map(lambda p, g: p - 1e-3 * g, variables["params"], gradient)
 
-  candidates = {"forward": lambda: _finite(forward(variables, clips))}
-  if train:
-    candidates["train"] = lambda: _finite(step(variables, clips)[0])
+  def add(name, function):
+    compiled = jax.jit(function)
+    candidates[name] = lambda: _finite(compiled(variables, clips))
+
+  candidates: dict[str, Callable[[], object]] = {}
+  for name, wanted, function in (("forward", True, model.apply), ("train", train, step)):
+    if wanted:
+      add(name, lambda variables, clips, f=function: f(variables, clips))  # a function of its own: traced anew
+    if wanted and lax:
+      add(f"{name} lax", lambda variables, clips, f=function: _plain(f, variables, clips))
   return candidates
 
 
+def _plain(function, *args):
+  with plain():
+    return function(*args)
+
+
 def _finite(result):
-  if not bool(jnp.isfinite(result).all()):
+  """Waits for all of the result, and looks at the scores, or the loss, of it."""
+  first = jax.tree.leaves(jax.block_until_ready(result))[0]
+  if not bool(jnp.isfinite(first).all()):
     raise FloatingPointError("the result is not finite")
 
 
@@ -195,6 +214,7 @@ def main(argv: list[str]) -> None:
   parser.add_argument("--side", type=int, help="pixels of a side (default: the model's own)")
   parser.add_argument("--repeat", type=int, default=7, help="how often each candidate takes its turn (default 7)")
   parser.add_argument("--train", action="store_true", help="time the gradient too")
+  parser.add_argument("--lax", action="store_true", help="beside the plain convolution (form lax) everywhere")
   parser.add_argument("--torch", action="store_true", help=f"beside PyTorch, for {TORCH_TWIN}_*")
   parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
   args = parser.parse_args(argv)

@@ -5,6 +5,7 @@ import pytest
 
 from jaction.errors import InputError
 from jaction.launch import benchmark
+from jaction.models import conv
 
 
 def test_models_are_timed_forward_and_in_training(tmp_path, capsys):
@@ -13,6 +14,19 @@ def test_models_are_timed_forward_and_in_training(tmp_path, capsys):
   (row,) = json.loads(out.read_text())["rows"]
   assert row["clips"] == [1, 1, 8, 16, 16, 3] and row["forward_ms"] > 0 and row["train_ms"] > 0
   assert "forward" in capsys.readouterr().out
+
+
+def test_a_network_is_timed_beside_the_plain_convolutions(tmp_path, monkeypatch):
+  used = []
+  real = conv.FORMS["lax"]
+  monkeypatch.setitem(conv.FORMS, "lax", lambda *args: used.append(args[1].shape) or real(*args))
+  out = tmp_path / "figures.json"
+  where = ["--side", "16", "--repeat", "1", "--json", str(out)]
+  benchmark.main(["models", "tsm_tiny_1x1x8", *where])
+  assert not used
+  benchmark.main(["models", "tsm_tiny_1x1x8", "--lax", "--train", *where])
+  (row,) = json.loads(out.read_text())["rows"]
+  assert used and row["train / train lax"] == row["train_ms"] / row["train lax_ms"] and row["forward / forward lax"] > 0
 
 
 def test_a_pattern_without_a_model_is_an_error():
