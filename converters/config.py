@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaction.converters.config_compare import Row, differences, flags, nearest_config, packaged_configs, with_form
+from jaction.converters.config_compare import Row, differences, flags, nearest_config, packaged_configs
 from jaction.converters.config_facts import Facts, facts
 from jaction.converters.config_output import config_text
 from jaction.converters.config_reader import Config, read_config
 from jaction.errors import InputError
-from jaction.launch.train import parse_config
+from jaction.launch.train import keys, parse_config
 from jaction.models.variants import list_models
 
 WIDTH = 46  # of a value in the table
@@ -47,9 +47,9 @@ def main(argv: list[str]) -> int:
   except InputError as error:
     unread = "".join(f"\n  {line}" for line in _unread(config))
     raise InputError(f"{args.file}: {error}{unread}") from error
-  ranked = [] if args.against else nearest_config(found, packaged_configs(), Path(args.file).stem)
-  name = args.against or with_form(ranked[0][1], found.disk)
-  rows = differences(found, parse_config([f"--config={name}"]))
+  ranked = [] if args.against else nearest_config(found, packaged_configs(found.disk), Path(args.file).stem)
+  name = args.against or ranked[0][1]
+  rows = differences(found, keys(parse_config([f"--config={name}"])))
   print("\n".join(_report(args.file, config, found, name, [near for _, near in ranked[1:4]], rows)))
   if output is not None:
     _write(output, config_text(Path(args.file).name, name, found.values, rows, list_models("*")))

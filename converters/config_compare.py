@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ml_collections.config_dict import ConfigDict
-
 from jaction.clips.preprocessing import Preprocessing
 from jaction.clips.sampling import SAMPLERS
 from jaction.clips.transforms import STEPS
@@ -56,21 +54,26 @@ class Row(NamedTuple):
   fault: str = ""
 
 
-def packaged_configs() -> dict[str, ConfigDict]:
-  """Those that jaction comes with, but for the toys."""
+def packaged_configs(disk: str = "") -> dict[str, dict[str, Any]]:
+  """{name: {dotted key: value}} of the configs that jaction comes with, but for the toys.
+
+  Where `disk`, a size of videos, is an argument that a config takes, it is the form of that size, under name:disk.
+  """
   found = {}
   for name in names():
-    if not name.startswith("toy"):
+    for form in (f"{name}:{disk}", name) if disk else (name,):
+      if name.startswith("toy") or f"{name}:{disk}" in found:
+        continue
       try:
-        found[name] = parse_config([f"--config={name}"])
-      except InputError:  # not a config, or one that is being edited
+        found[form] = keys(parse_config([f"--config={form}"]))
+      except InputError:  # takes no argument; or is no config, or being edited
         continue
   if not found:
     raise InputError("no config is packaged with this jaction")
   return found
 
 
-def nearest_config(facts: Facts, configs: Mapping[str, ConfigDict], stem: str = "") -> list[tuple[float, str]]:
+def nearest_config(facts: Facts, configs: Mapping[str, Mapping[str, Any]], stem: str = "") -> list[tuple[float, str]]:
   """(distance, name) of every config, the nearest first; `stem`, the name of the file, breaks ties."""
   found = [(_distance(facts, name, differences(facts, config)), name) for name, config in configs.items()]
   alike = difflib.SequenceMatcher(b=stem)
@@ -82,17 +85,6 @@ def _ratio(alike: difflib.SequenceMatcher, name: str) -> float:
   return alike.ratio()
 
 
-def with_form(name: str, disk: str) -> str:
-  """`name:disk` where the config takes the size of the videos on disk as its argument; else the name."""
-  if disk:
-    try:
-      parse_config([f"--config={name}:{disk}"])
-      return f"{name}:{disk}"
-    except InputError:
-      pass
-  return name
-
-
 def _distance(facts: Facts, name: str, rows: list[Row]) -> float:
   total = 0.0
   for row in rows:
@@ -100,6 +92,8 @@ def _distance(facts: Facts, name: str, rows: list[Row]) -> float:
       total += _between(str(row.theirs), str(row.ours))
     elif not row.fault:
       total += next((w for part, w in WEIGHTS.items() if row.key.endswith(part)), 1.0)
+  total += OTHER_WORD * (facts.disk not in name)
+  name = name.partition(":")[0]
   dataset = "kinetics" if "_kinetics_" in name and facts.dataset == "kinetics400" else facts.dataset
   if dataset and f"_{dataset}_" not in f"_{name}_":
     total += OTHER_DATASET
@@ -115,15 +109,16 @@ def _between(theirs: str, ours: str) -> float:
   return OTHER_CLIP if clips[0] != clips[1] else 1.0
 
 
-def differences(facts: Facts, config: ConfigDict) -> list[Row]:
-  """Where the config differs from the facts, in the order of the facts; what these do not say is not compared."""
-  ours, rows = keys(config), []
+def differences(facts: Facts, ours: Mapping[str, Any]) -> list[Row]:
+  """Where a config, {dotted key: value}, differs from the facts, in their order; only what they say counts."""
+  rows: list[Row] = []
   for key, theirs in facts.values.items():
     phase = key.rpartition(".")[0]
     if key.startswith("preprocessing.") and key.endswith(".steps"):
       rows += _step_rows(phase, facts.values, ours)
     elif key.endswith(".frames_per_view"):
-      same_clips = all(same(facts.values[f"{phase}.{k}"], ours.get(f"{phase}.{k}")) for k in ("num_clips", "clip_len"))
+      clips = [f"{phase}.{name}" for name in ("num_clips", "clip_len")]
+      same_clips = all(same(facts.values.get(name), ours.get(name)) for name in clips)
       if not same_clips and not same(theirs, ours.get(key, NOTHING)):
         rows.append(Row(key, theirs, ours.get(key, NOTHING)))
     elif key == "batch_size":

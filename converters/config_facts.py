@@ -100,6 +100,7 @@ def _facts(values: Mapping[str, Any], gpus: int) -> Facts:
   found |= {"duration.epochs": float(epochs)} if epochs else {"duration.steps": steps} if steps else {}
   found |= _schedule(values, epochs, found.get("schedule.lr") or 0, remarks)
   per_gpu = at(values, "data", "videos_per_gpu") or at(values, "train_dataloader", "batch_size") or 0
+  per_gpu = per_gpu if isinstance(per_gpu, int) and per_gpu > 0 else 0
   if per_gpu and any(key in found for key in ("schedule.lr", "duration.epochs")):
     found["batch_size"] = per_gpu * gpus
   for key in ("load_from", "resume_from"):

@@ -119,7 +119,7 @@ def _tree(source: str, said: str) -> ast.Module:
 
 
 def _clean(value: Any) -> Any:
-  """Without mmcv's own mark, and lists without what was not read; in dicts its key stays, so that it is not a default."""
+  """Without mmcv's own mark, and lists without what was not read; in dicts its key stays: it is not at its default."""
   if isinstance(value, dict):
     return {k: _clean(v) for k, v in value.items() if k != "_delete_"}
   if isinstance(value, list | tuple):

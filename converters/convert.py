@@ -106,7 +106,7 @@ def to_folder(
     fields={"num_classes": classes},
     variables=variables,
     labels=labels,
-    preprocessing=row.preprocessing,
+    preprocessing=row.preprocessing_for(shapes_for(model, flatten_dict(variables, sep="/"))[1]),
     source=_source(file),
     reinitialized=report.reinitialized,
   )
@@ -146,7 +146,7 @@ def inflate_to_folder(
     fields={"num_classes": classes},
     variables=variables,
     labels=labels,
-    preprocessing=row.preprocessing if channels == 3 else None,
+    preprocessing=row.preprocessing_for(channels),
     source=_source(file) | {"inflated": form},
     reinitialized=report.reinitialized,
   )

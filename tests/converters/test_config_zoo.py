@@ -7,7 +7,7 @@ import pytest
 from jaction.converters.config_compare import differences, nearest_config, packaged_configs
 from jaction.converters.config_facts import facts
 from jaction.converters.config_reader import read_config
-from jaction.launch.train import packaged, parse_config
+from jaction.launch.train import keys, packaged, parse_config
 
 pytestmark = pytest.mark.reference
 
@@ -25,6 +25,7 @@ FOLDERS = {
   "GYM99": "gym",
   "ActivityNet": "ActivityNet",
 }
+SIZES = ("256p", "320p", "340x256")  # of videos on disk
 # Facts that the zoo file does not hold and that tell networks of one depth apart; from the names, as its README says.
 BACKBONES = {
   "i3d_nl_": {"non_local": [[0] * 3, [0, 1, 0, 1], [0, 1, 0, 1, 0, 1], [0] * 3]},
@@ -72,6 +73,7 @@ def written(name: str, row: dict) -> str:
     model["neck"] = {"type": said["neck_type"]}
   test = said["test_protocol"]
   folder = next((word for key, word in FOLDERS.items() if row["dataset"].startswith(key)), row["dataset"])
+  folder += next((f"/videos_{size}" for size in SIZES if f"_{size}_" in name), "")
   hvu = name.split("_hvu_")[1].split("_")[0] if "_hvu_" in name else ""
   shown = said.get("img_norm", {})
   kinds = {"input_format": "NCHW_Flow" if said["model_type"] == "Recognizer2D" else "NCTHW"}
@@ -118,23 +120,23 @@ def written(name: str, row: dict) -> str:
 
 def test_most_configs_find_their_own_name_and_all_are_at_the_least_distance(shared, tmp_path):
   path = tmp_path / "config.py"  # a name that says nothing
-  missed, exact, seen, configs = [], 0, 0, packaged_configs()
+  missed, exact, seen = [], 0, 0
+  forms = {size: packaged_configs(size) for size in ("", *SIZES)}
   for name, row in rows(shared).items():
     ours = packaged(name)
-    if ours is None or ours[0] not in configs:
+    if ours is None or ours[0] not in forms[""]:
       continue
     path.write_text(written(name, row))
     found = facts(read_config(path).values)
-    ranked = nearest_config(found, configs)
+    ranked = [(far, near.partition(":")[0]) for far, near in nearest_config(found, forms[found.disk])]
     distance = {near: far for far, near in ranked}
     seen += 1
     exact += ranked[0][1] == ours[0]
     if distance[ours[0]] > ranked[0][0] + 1e-6:
       missed.append(f"{name}: {ranked[0][1]} at {ranked[0][0]:.2f}, its own at {distance[ours[0]]:.2f}")
   assert seen > 5
-  print(f"{exact} of {seen} by name alone")
   assert not missed, "\n".join(missed)
-  assert exact >= 0.8 * seen
+  assert exact >= 0.85 * seen  # those of OmniSource differ by their sets alone, which are not compared
 
 
 def test_the_facts_that_decide_a_training_agree_with_the_config_of_that_name(shared, tmp_path):
@@ -144,7 +146,7 @@ def test_the_facts_that_decide_a_training_agree_with_the_config_of_that_name(sha
     ours = packaged(name)
     if ours is not None and "optimizer" in row["config_summary"]:
       path.write_text(written(name, row))
-      differ = differences(facts(read_config(path).values), parse_config([f"--config={ours[0]}"]))
+      differ = differences(facts(read_config(path).values), keys(parse_config([f"--config={ours[0]}"])))
       wrong += [
         f"{name}: {r}" for r in differ if r.key.startswith(("optimizer", "schedule", "duration")) and not r.fault
       ]
