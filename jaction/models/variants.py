@@ -126,6 +126,21 @@ class Variant(NamedTuple):
       "twice_sample": sampling == "twice",
     }
 
+  def preprocessing_for(self, channels: int) -> dict | None:
+    """`preprocessing` for weights made for so many channels: 2 or more than 3 are of optical flow, x and y.
+
+    More than 2 are the flow of channels / 2 neighbouring frames for each segment.  None where nothing is known.
+    """
+    own = self.preprocessing
+    if channels == self.shape[-1]:
+      return own
+    if channels % 2 or self.views.kind == "spectrograms" or channels > 2 and not self.segments:
+      return None
+    grey = {"mean": [128.0, 128.0], "std": [128.0, 128.0]}
+    if channels == 2:
+      return own | grey | {"modality": "flow"}
+    return own | grey | {"modality": "stacked_flow", "clip_len": channels // 2}
+
 
 TSN_VIEWS = Views("segments", 25, 256, "ten_crop", average="score")  # its head averages over whatever it is given
 

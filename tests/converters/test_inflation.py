@@ -6,6 +6,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from jaction import folders
+from jaction.clips.preprocessing import Preprocessing
 from jaction.converters import convert, inflate
 from jaction.converters.writer import write_checkpoint
 from jaction.errors import CheckpointError, InputError
@@ -139,6 +140,7 @@ def test_the_command_writes_a_folder_to_train_from(tmp_path, capsys):
   assert set(folder.reinitialized) == {"params/head/fc/kernel", "params/head/fc/bias"}
   assert flatten_dict(folder.variables, sep="/")["params/backbone/conv1/conv/kernel"].shape == (7, 7, 2, 64)
   assert folder.source["inflated"] == "averaged"
+  assert Preprocessing.from_json(folder.preprocessing).modality == "flow"
   told = capsys.readouterr().out
   assert "the classifier of ImageNet" in told and "params/head/fc/kernel" in told
   with pytest.raises(InputError, match="--channels"):

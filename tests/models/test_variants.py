@@ -149,3 +149,14 @@ def test_the_rows_test_as_the_configs_of_their_names_do(shared):
     assert wanted["resize"] in ([], [[-1, got["settings"]["resize"]["size"]]]), match[1]
     checked.add(match[1])
   assert {"tsm_r50_dense_1x1x8", "i3d_r50_dense_32x2x1", "slowonly_r50_4x16x1", "x3d_m_16x5x1"} <= checked
+
+
+def test_weights_for_flow_have_a_preprocessing_of_flow():
+  from jaction.clips.preprocessing import Preprocessing
+
+  tsn, slow, sound = map(variant, ("tsn_r50_1x1x3", "slowonly_r50_4x16x1", "audioonly_r50"))
+  for row, channels, modality in ((tsn, 3, "rgb"), (tsn, 2, "flow"), (tsn, 10, "stacked_flow"), (slow, 2, "flow")):
+    preprocessing = Preprocessing.from_json(row.preprocessing_for(channels))
+    assert (preprocessing.modality, preprocessing.channels) == (modality, channels)
+  assert Preprocessing.from_json(sound.preprocessing_for(1)).channels == 1
+  assert tsn.preprocessing_for(5) is slow.preprocessing_for(10) is sound.preprocessing_for(2) is None
