@@ -116,7 +116,7 @@ def _video(entry: Entry) -> AnnotatedVideo:
     label = member(annotation, "label", where)
     if len(ends) != 2 or not isinstance(label, str):
       raise InputError(f"{where}: {shown(annotation)}; a segment of start and end and the name of a class were wanted")
-    segments.append(Segment(*ends, label))
+    segments.append(Segment(ends[0], ends[1], label))
   subset = value.get("subset")
   if subset is not None and not isinstance(subset, str):
     raise InputError(f"{where}: subset {shown(subset)} is no name")

@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from jaction.errors import InputError, nearest
 from jaction.records.lists import TEMPLATE, VIDEO_SUFFIXES
@@ -79,7 +80,7 @@ class Output:
     self.missing: list[str] = []
     self.classes: tuple[str, ...] = ()
 
-  def found(self, name: str, rows: Iterable[tuple[Sequence[str], object]]) -> list[tuple[str, Found, object]]:
+  def found(self, name: str, rows: Iterable[tuple[Sequence[str], Any]]) -> list[tuple[str, Found, Any]]:
     """(first name, file, fact) of each (names, fact) whose file is there; the rest is counted as missing."""
     kept, missing = [], 0
     for names, fact in rows:

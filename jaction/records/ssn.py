@@ -137,12 +137,12 @@ def _video(
 
   _, name = take("its name")
   where, line = take("the number of its frames")
-  frames = whole(line, "the number of frames", where) if known is None else known.get(name)
-  if frames is None or frames < 1:
+  frames = whole(line, "the number of frames", where) if known is None else known.get(name, 0)
+  if frames < 1:
     raise InputError(f"{where}: {name!r} has {frames} frames; at least one was wanted")
   where, line = take("its frame rate")
   real(line, "the frame rate", where)
-  instances = [stretch(where, *row) for where, row in rows("instances", "class start end")]
+  instances = [stretch(where, row[0], row[1], row[2]) for where, row in rows("instances", "class start end")]
   proposals = [
     stretch(where, label, start, end, real(iou, "IoU", where), real(overlap, "overlap", where))
     for where, (label, iou, overlap, start, end) in rows("proposals", "class iou overlap start end")

@@ -137,7 +137,7 @@ def read_json_rows(path: str | os.PathLike) -> Iterator[Entry]:
   for at, line in enumerate(text.split("\n"), 1):
     if line.strip():
       where = f"{path}:{at}"
-      value, end = _parsed(where, line, _SPACE.match(line).end())
+      value, end = _parsed(where, line, _after_space(line, 0))
       if line[end:].strip():
         raise InputError(f"{where}: {shown(line[end:].strip())} behind the line's object")
       yield Entry(where, None, value, start)
@@ -156,7 +156,7 @@ def json_entries(path: str | os.PathLike, text: str, opening: str, start: int | 
   `opening` is "[" or "{", whichever was wanted. One element is parsed at a time, so that each has its line.
   """
   wanted, closing = ("a JSON list", "]") if opening == "[" else ("a JSON object", "}")
-  at, line, seen = _SPACE.match(text, start or 0).end(), 1, 0
+  at, line, seen = _after_space(text, start or 0), 1, 0
 
   def where() -> str:
     nonlocal line, seen
@@ -165,7 +165,7 @@ def json_entries(path: str | os.PathLike, text: str, opening: str, start: int | 
 
   if text[at : at + 1] != opening:
     raise InputError(f"{where()}: {shown(text[at : at + 40])}; {wanted} was wanted")
-  at = _SPACE.match(text, at + 1).end()
+  at = _after_space(text, at + 1)
   first = True
   while not (first and text[at : at + 1] == closing):
     first, key = False, None
@@ -173,21 +173,27 @@ def json_entries(path: str | os.PathLike, text: str, opening: str, start: int | 
       key, end = _parsed(where(), text, at)
       if not isinstance(key, str):
         raise InputError(f"{where()}: {shown(key)}; the name of a member in quotes was wanted")
-      at = _SPACE.match(text, end).end()
+      at = _after_space(text, end)
       if text[at : at + 1] != ":":
         raise InputError(f"{where()}: no colon behind {shown(key)}")
-      at = _SPACE.match(text, at + 1).end()
+      at = _after_space(text, at + 1)
     value, end = _parsed(where(), text, at)
     yield Entry(where(), key, value, at)
-    at = _SPACE.match(text, end).end()
+    at = _after_space(text, end)
     if text[at : at + 1] == closing:
       break
     if text[at : at + 1] != ",":
       raise InputError(f"{where()}: {shown(text[at : at + 40])}; a comma or {closing} was wanted")
-    at = _SPACE.match(text, at + 1).end()
-  at = _SPACE.match(text, at + 1).end()
+    at = _after_space(text, at + 1)
+  at = _after_space(text, at + 1)
   if start is None and at < len(text):
     raise InputError(f"{where()}: {shown(text[at : at + 40])} behind the end of the {wanted[2:]}")
+
+
+def _after_space(text: str, at: int) -> int:
+  """The first place from `at` on that holds no white space."""
+  match = _SPACE.match(text, at)
+  return at if match is None else match.end()
 
 
 def _constant(name: str) -> float:
