@@ -10,6 +10,7 @@ import pytest
 from jaction.configs.base import base, duration, preprocessing
 from jaction.errors import InputError
 from jaction.folders import load_folder
+from jaction.launch.train import parse_config
 from jaction.metrics.classification import top_k_accuracy
 from jaction.predict.predictor import Predictor
 from jaction.predict.scoring import mean_loss
@@ -151,3 +152,18 @@ def test_networks_on_sound_hear_and_the_others_see(tmp_path):
   config.model.name = "audioonly_r50"
   with pytest.raises(InputError, match="'flow': wanted spectrogram, as the network is one on sound"):
     Experiment(config.to_dict())
+
+
+@pytest.mark.parametrize(
+  "name, mean, wanted",
+  [
+    ("tsn_r50_320p_1x1x3_110e_kinetics400_flow", (1.0, 2.0, 3.0), "wanted two numbers, x, y"),
+    ("tsn_r18_64x1x1_100e_kinetics400_audio_feature", (1.0, 2.0), "wanted one number, of the log-mel feature"),
+  ],
+)
+def test_the_command_line_wants_a_number_for_each_channel(name, mean, wanted):
+  with pytest.raises(InputError, match=f"test.mean=.*{wanted}"):
+    parse_config([f"--config={name}", f"--config.preprocessing.test.mean={mean}"])
+  right = mean[:-1] if len(mean) > 2 else mean[:1]
+  config = parse_config([f"--config={name}", f"--config.preprocessing.test.mean={right}"])
+  assert config.preprocessing.test.mean == right
