@@ -14,11 +14,13 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from jaction.batches import evaluation_batches
+from jaction.clips.multihot import MultiHot
 from jaction.clips.preprocessing import Preprocessing
 from jaction.converters import from_torch
 from jaction.converters.names import num_classes
@@ -26,13 +28,14 @@ from jaction.converters.reader import read_checkpoint_file
 from jaction.errors import CheckpointError, InputError, nearest
 from jaction.folders import load_folder
 from jaction.launch import cli
-from jaction.launch.evaluate import video_metrics
 from jaction.launch.train import names, packaged, parse_config
+from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
+from jaction.metrics.multilabel import summary
 from jaction.models import create_model
 from jaction.predict.scoring import make_predict_step, score_batches
 from jaction.records import READERS, read_records
 
-NOT_METRICS = ("checkpoint", "crop", "num_clips", "twice_sample")
+NOT_METRICS = ("checkpoint", "crop", "list", "num_clips", "twice_sample")
 SAME = {"mAP": ("mean_average_precision", "mmit_mean_average_precision")}  # as the zoo writes it: ours
 
 
@@ -67,26 +70,26 @@ def main(argv: list[str]) -> None:
   preprocessing = protocol(config, published)
   model, variables = _model(config, args.checkpoint)
   multi = config["data"]["multi_label"]
+  videos = args.list or published.get("list") or config["data"]["val"]
   records = read_records(
-    pathlib.Path(args.data) / (args.list or config["data"]["val"]),
+    pathlib.Path(args.data) / videos,
     format=args.format or config["data"]["format"],
     root=args.data,
     num_classes=config["model"]["num_classes"],
-    **({"template": config["data"]["template"]} if config["data"]["template"] else {}),
+    template=config["data"]["template"] or preprocessing.template,
   )
   if not multi and any(record.label is None for record in records):
-    raise InputError(f"{args.list or config['data']['val']} has videos with several labels or none; wanted one each")
+    raise InputError(f"{videos} has videos with several labels or none; wanted one each")
   console, began = Console(), time.perf_counter()
   console.print(f"{config_name}, {key}: {len(records)} videos, {describe(preprocessing)}", highlight=False)
   step = make_predict_step(model, preprocessing, max_views=args.max_views)
   columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
   with Progress(*columns, console=console, transient=True) as bar:
     task = bar.add_task("videos", total=len(records))
-    options = {"num_classes": config["model"]["num_classes"]} if multi else {}
-    batches = evaluation_batches(records, preprocessing, batch_size=args.batch_size, threads=args.threads, **options)
+    prepare = MultiHot(preprocessing, config["model"]["num_classes"]) if multi else preprocessing
+    batches = evaluation_batches(records, prepare, batch_size=args.batch_size, threads=args.threads)
     scores = score_batches(step, variables, batches, progress=lambda n: bar.advance(task, n))
-  here = video_metrics(scores.scores, scores.labels)
-  rows = compare(published, here)
+  rows = compare(published, figures(scores.scores, scores.labels))
   table = Table("metric", "published", "here", "difference")
   for name, wanted, found in rows:
     table.add_row(name, f"{wanted:.2f} %", f"{found:.2f} %", f"{found - wanted:+.2f}")
@@ -117,7 +120,8 @@ def find_row(given: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def _has_forms(config: str) -> bool:
-  return bool(importlib.import_module(f"jaction.configs.{config}").get_config.__defaults__)
+  """Whether its argument says how large the videos are on disk."""
+  return any(importlib.import_module(f"jaction.configs.{config}").get_config.__defaults__ or ())
 
 
 def protocol(config: dict[str, Any], row: dict[str, Any]) -> Preprocessing:
@@ -139,6 +143,14 @@ def describe(preprocessing: Preprocessing) -> str:
   steps = ", ".join(f"{step} {p.settings.get(step, {}).get('size', '')}".strip() for step in p.steps)
   mean = {"prob": "mean of the probabilities", "score": "mean of the scores"}.get(p.average, "no averaging")
   return f"{p.sampler} {kind}{twice}, {steps or 'no crop'}, {mean}"
+
+
+def figures(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+  """Each metric of scores [N,K] with labels [N], or rows of 0 and 1 [N,K], as a fraction."""
+  if labels.ndim == 2:
+    return summary(scores, labels)
+  tops = top_k_accuracy(scores, labels, (1, 5))
+  return {"top1": tops[0], "top5": tops[1], "mean_class_accuracy": mean_class_accuracy(scores, labels)}
 
 
 def compare(published: dict[str, Any], here: dict[str, float]) -> list[tuple[str, float, float]]:
@@ -176,12 +188,10 @@ def _model(config: dict[str, Any], path: str) -> tuple[Any, Any]:
 
 
 def _print_rows() -> None:
-  console, table = Console(), Table("row", "figures, per cent", "checkpoint")
   for name in names():
     for key, row in getattr(importlib.import_module(f"jaction.configs.{name}"), "PUBLISHED", {}).items():
-      figures = "  ".join(f"{metric} {value}" for metric, value in row.items() if metric not in NOT_METRICS)
-      table.add_row(f"{name}:{key}", figures, row["checkpoint"])
-  console.print(table)
+      values = "  ".join(f"{metric} {value}" for metric, value in row.items() if metric not in NOT_METRICS)
+      print(f"{name}:{key}\n    {values}  {row['checkpoint']}")
 
 
 if __name__ == "__main__":

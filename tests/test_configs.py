@@ -46,7 +46,7 @@ def test_a_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
   train, *tests = (Preprocessing.from_json(config.preprocessing[kind].to_dict()) for kind in kinds)
   for test in tests:
     assert (train.mean, train.std, train.modality) == (test.mean, test.std, test.modality)
-  assert bool(tests[1:]) == ("toy" not in name)
+  assert len(tests) == 2
   if train.modality == "rgb":
     assert (train.mean, train.std) == (variant(config.model.name).mean, variant(config.model.name).std)
   if train.modality != "spectrogram":  # whose clips count in frames of the video

@@ -10,6 +10,7 @@ from jaction.records import Record
 SINGLE = ("top1", "top5", "mean_class_accuracy")  # what eval.metric may be with one label a video
 SEVERAL = ("mean_average_precision", "mmit_mean_average_precision", "top1", "top5")  # and with several
 
+PER_SET = ("share", "balance")
 # dotted key -> (least, what it must be below or None, whether whole)
 NUMBERS = {
   "seed": (0, 2**63, True),
@@ -19,6 +20,8 @@ NUMBERS = {
   "data.threads": (0, None, True),
   "data.prefetch": (0, None, True),
   "data.cache_mb": (0, None, False),
+  "data.share": (1, None, True),
+  "data.balance": (0, None, False),
   "loss.label_smoothing": (0, 1, False),
   "loss.weight": (0, None, False),
   "optimizer.momentum": (0, 1, False),
@@ -41,7 +44,8 @@ NUMBERS = {
 
 def check_numbers(config: Mapping[str, Any]) -> None:
   """Raises InputError for a number out of its range, or none at all; keys that a model has not are left out."""
-  for key, (least, below, whole) in NUMBERS.items():
+  sets = {f"data.mix.{name}.{key}": NUMBERS[f"data.{key}"] for name in config["data"]["mix"] for key in PER_SET}
+  for key, (least, below, whole) in (NUMBERS | sets).items():
     *folders, last = key.split(".")
     at = config
     for folder in folders:
