@@ -87,6 +87,7 @@ def test_a_run_and_evaluate_agree_on_several_labels(several, toy, tmp_path):
     ({"loss.categories": (("shape", 6),)}, r"wanted \(name, how many classes, weight\)"),
     ({"loss.name": "binary_cross_entropy", "loss.class_weights": (1.0, 2.0)}, "has 2 numbers for 6 classes"),
     ({"loss.weight": -1.0}, "loss.weight=-1.0"),
+    ({"data.balance": 0.5}, "data.balance draws by the label of a video"),
     ({"preprocessing.test.average": "prob"}, 'wanted "score"'),
     ({"eval.metric": "mean_class_accuracy"}, "one of data.multi_label=False, and that is True"),
     ({"eval.metric": "mean_average_precison"}, "Near it: mean_average_precision"),
