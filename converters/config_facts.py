@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from jaction.converters.config_faults import known_faults
 from jaction.converters.config_network import network
 from jaction.converters.config_pipelines import (
   PHASES,
-  SOUND,
   at,
   dataset_of,
   kind_of,
@@ -23,8 +23,6 @@ OPTIMIZERS = {"SGD": "sgd", "Adam": "adam", "AdamW": "adamw"}
 RENAMED = {"lr": "schedule.lr", "momentum": "optimizer.momentum", "nesterov": "optimizer.nesterov"} | {
   key: f"optimizer.{key}" for key in ("weight_decay", "eps")
 }
-IMAGENET = (123.675, 116.28, 103.53)
-CSN = (110.2008, 100.63983, 95.99475)
 DATASETS = (  # what a path says -> what names of configs say; the first match counts
   ("mini[-_]?kinetics", "minikinetics"),
   ("(kinetics|k)[-_]?(400|600|700)", r"kinetics\2"),
@@ -112,7 +110,7 @@ def _facts(values: Mapping[str, Any], gpus: int) -> Facts:
   if isinstance(at(values, "data", "train"), list | tuple):
     remarks.append("data.train is a list of sets: only the first is compared")
   texts = list(_texts(values))
-  faults = _faults(values, found, modality, modern, _dataset(texts))
+  faults = known_faults(values, found, modality, modern, _dataset(texts))
   disk = next((size for size in ("340x256", "320p", "256p") if any(size in text for text in texts)), "")
   found = {key: value for key, value in found.items() if value is not MISSING}
   hints = _hints(values, texts, modern)
@@ -253,39 +251,6 @@ def _schedulers(parts: list[Mapping[str, Any]], lr: Any, remarks: list[str]) -> 
     elif kind != "ConstantLR":
       remarks.append(f"param_scheduler: {kind or 'an entry without a type'} is not known here")
   return found
-
-
-def _faults(
-  values: Mapping[str, Any], found: Mapping[str, Any], modality: str, modern: bool, dataset: str
-) -> list[tuple[str, str]]:
-  """(beginning of a key, what is wrong); "" where no key is concerned."""
-  faults = []
-  model, means = values["model"], [found.get(f"preprocessing.{phase}.mean") for phase in PHASES.values()]
-  backbone = at(model, "backbone")
-  steps = [step for phase in PHASES for step in pipeline_of(values, phase)]
-  norm = [f"preprocessing.{phase}.{key}" for phase in PHASES.values() for key in ("mean", "std")]
-  if dataset == "gym99" and found.get("model.num_classes") == 400:
-    faults.append(("model.num_classes", "GYM99 has 99 classes; the originals say 400"))
-  if "flow" in modality and IMAGENET in means:
-    faults += [(key, "flow with the normalisation of RGB; ours is 128, 128") for key in norm]
-  if modality == "stacked_flow" and kind_of(backbone) == "ResNet" and at(backbone, "in_channels") in (None, 3):
-    faults.append(("", "flow in stacks lacks in_channels=10; ours takes the channels from the input"))
-  if kind_of(backbone) == "ResNet3dCSN" and IMAGENET in means:
-    faults += [(key, f"CSN's normalisation was wrong until 0.18; ours has the mean {CSN}") for key in norm]
-  if not modern and any(kind_of(step) == "ColorJitter" for step in steps):
-    faults.append(("", "ColorJitter was wrong until 0.17; ours is as it was meant"))
-  if at(model, "pem_low_temporal_iou_threshold") == 2.2 or at(backbone, "pem_low_temporal_iou_threshold") == 2.2:
-    faults.append(("", "pem_low_temporal_iou_threshold=2.2 was meant as 0.2"))
-  if any(kind_of(step) in SOUND and "Mel" in kind_of(step) for step in steps):
-    faults.append(("", "the mel spectrogram is padded and cut along the mel axis; ours along time"))
-  datasets = [dataset_of(values, phase) for phase in PHASES]
-  if any(at(part, "sample_by_class") for part in datasets):
-    faults.append(("", "class-balanced sampling works there only when distributed"))
-  if not modern and any(kind_of(part) == "AVADataset" for part in datasets):
-    faults.append(("", "AVA: frames are drawn around the key frame in tests too, and the frame rate is misread"))
-  if not modern and found.get("loss.label_smoothing"):
-    faults.append(("", "label_smooth_eps had no effect on single labels in 0.9; ours has it"))
-  return faults
 
 
 def _hints(values: Mapping[str, Any], texts: list[str], modern: bool) -> frozenset[str]:

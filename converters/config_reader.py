@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaction.converters.config_values import MAX_ITEMS, MAX_UNREAD, MISSING, Names, Unread, Work, weight
+from jaction.converters.config_statements import Names
+from jaction.converters.config_values import MAX_ITEMS, MAX_UNREAD, MISSING, Unread, Work, weight
 from jaction.errors import InputError
 
 MAX_BYTES = 256 * 1024  # of a file
