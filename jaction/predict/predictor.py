@@ -99,7 +99,8 @@ def with_views(preprocessing: Preprocessing, *, clips: int | None = None, crops:
     if clips < 1:
       raise InputError(f"clips is {clips}; wanted at least 1")
     changes["num_clips"] = clips
-    if preprocessing.clip_len == 1:  # segments: one view holds all of them
+    # segments: one view holds all of them
+    if preprocessing.clip_len == 1 or preprocessing.modality == "stacked_flow":
       changes["frames_per_view"] = clips
   if crops is not None:
     last = preprocessing.steps[-1] if preprocessing.steps else ""

@@ -6,6 +6,7 @@ import pytest
 
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError
+from jaction.predict.predictor import with_views
 from jaction.records.frames import FrameCache
 from jaction.records.record import Record
 
@@ -101,3 +102,9 @@ def test_what_flow_cannot_be_is_said(flow, tmp_path):
     form(FLOW)(Record("v", str(tmp_path / "v.mp4"), 0))
   with pytest.raises(InputError, match="pictures in colour"):
     form(FLOW, modality="rgb", mean=[0.0] * 3, std=[1.0] * 3)(flow[0])
+
+
+def test_another_number_of_segments_keeps_them_in_one_view(flow):
+  changed = with_views(form(STACKED), clips=4)
+  assert changed(flow[0])["clips"].shape == (1, 4, 8, 8, 10)
+  assert with_views(form(FLOW), clips=3)(flow[0])["clips"].shape == (3, 4, 8, 8, 2)
