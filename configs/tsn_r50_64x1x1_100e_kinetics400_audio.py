@@ -1,4 +1,4 @@
-"""TSN, ResNet-50, on log-mel bands of 2 seconds, Kinetics-400, sound.  Temporal Segment Networks, arXiv:1608.00859.
+"""TSN, ResNet-50, on mel bands of 2 seconds, Kinetics-400, sound.  Temporal Segment Networks, arXiv:1608.00859.
 
 python -m launch.train --config=configs/tsn_r50_64x1x1_100e_kinetics400_audio.py --workdir=DIR \\
     --config.data.root=KINETICS
@@ -21,7 +21,7 @@ def get_config():
     c,
     recipes.clips(64, 1),
     recipes.clips(64, 1),
-    {"cut": {"length": 32000}, "amplify": {"ratio": 1.5}, "mel": {"rows": 128, "log": True}},
+    {"cut": {"length": 32000}, "amplify": {"ratio": 1.5}, "mel": {"rows": 128}},
   )
   recipes.sgd(c, 0.1)
   c.schedule.name, c.data.format = "cosine", "audio_list"

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaction.errors import InputError, nearest
-from jaction.launch import cli
+from jaction.launch import cli, show
 from jaction.records.lists import TEMPLATE
 from jaction.records.prepare import DATASETS
 from jaction.records.prepare import prepare as prepare_dataset
@@ -125,7 +125,7 @@ def prepare(argv: list[str]) -> None:
     print("  missing.txt names what is missing")
 
 
-COMMANDS = {"toy": toy, "scan": scan, "prepare": prepare}
+COMMANDS = {"toy": toy, "scan": scan, "prepare": prepare, "show": show.main}
 
 
 def main(argv: list[str]) -> None:
@@ -136,7 +136,8 @@ def main(argv: list[str]) -> None:
       "usage: jaction data COMMAND ...\n\n"
       "  toy      make the toy set\n"
       "  scan     lists, split, label map and statistics from a folder of videos per class\n"
-      "  prepare  lists from a dataset's official annotation files\n\n"
+      "  prepare  lists from a dataset's official annotation files\n"
+      "  show     a picture of what a config takes from its videos\n\n"
       "`jaction data COMMAND --help` tells its flags."
     )
     return

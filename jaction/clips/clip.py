@@ -25,12 +25,14 @@ class Clip:
       several; None where there are none.
     label: the class, which flips and reversals may change; None where there is none.
     crops: how many crops N holds.
+    numbers: int64 [N], each frame's number in the video; None where nobody asked for them.
   """
 
   frames: np.ndarray
   boxes: np.ndarray | None = None
   label: int | None = None
   crops: int = 1
+  numbers: np.ndarray | None = None
 
   @property
   def size(self) -> Size:

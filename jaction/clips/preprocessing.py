@@ -131,7 +131,19 @@ class Preprocessing:
     if frames is None:
       with open_frames(record, flow=self._flow) as video:
         frames, steps = video.read(self.indices(video.num_frames, rng)), self.steps
-    clip = self._run(Clip(frames, label=record.label), steps, rng)
+    return self._views(self._run(Clip(frames, label=record.label), steps, rng))
+
+  def explained(self, record: Record, rng: np.random.Generator | None = None) -> dict[str, Any]:
+    """What the call gives, with "numbers" int64 [V,T], the frames' numbers in the video (a stack's first), and "total",
+    how many frames it has; for pictures, not for sound."""
+    with open_frames(record, flow=self._flow) as video:
+      indices = self.indices(video.num_frames, rng)
+      clip = self._run(Clip(video.read(indices), label=record.label, numbers=indices), self.steps, rng)
+      made = self._views(clip)
+      first = clip.numbers[:: self.clip_len] if self.modality == "stacked_flow" else clip.numbers
+      return made | {"numbers": first.reshape(made["clips"].shape[:2]), "total": video.num_frames}
+
+  def _views(self, clip: Clip) -> dict[str, Any]:
     frames = stack_flow(clip.frames, self.clip_len) if self.modality == "stacked_flow" else clip.frames
     return {"clips": split_views(frames, self.frames_per_view), "label": -1 if clip.label is None else clip.label}
 

@@ -156,8 +156,10 @@ def reverse(clip: Clip, rng: Rng = None, *, ratio: float = 0.5, labels: tuple[in
   """Turns time around in `ratio` of the cases; `labels[label]` is then the new label.  Draws one random()."""
   if rng is None or rng.random() >= ratio:
     return clip
-  frames = clip.frames.reshape(clip.crops, -1, *clip.frames.shape[1:])[:, ::-1].reshape(clip.frames.shape)
-  return dataclasses.replace(clip, frames=frames, label=mapped_label(clip.label, labels, "reverse"))
+  back = lambda x: x.reshape(clip.crops, -1, *x.shape[1:])[:, ::-1].reshape(x.shape)  # noqa: E731
+  numbers = None if clip.numbers is None else back(clip.numbers)
+  label = mapped_label(clip.label, labels, "reverse")
+  return dataclasses.replace(clip, frames=back(clip.frames), label=label, numbers=numbers)
 
 
 STEPS: Mapping[str, Callable[..., Clip]] = {
@@ -231,6 +233,6 @@ def _joined(clip: Clip, parts: list[Clip]) -> Clip:
   if clip.crops != 1:
     raise InputError(f"a clip that holds {clip.crops} crops already; wanted one step that makes several crops")
   boxes = None if clip.boxes is None else np.stack([part.boxes for part in parts])
-  return dataclasses.replace(
-    clip, frames=np.concatenate([part.frames for part in parts]), boxes=boxes, crops=len(parts)
-  )
+  numbers = None if clip.numbers is None else np.tile(clip.numbers, len(parts))
+  frames = np.concatenate([part.frames for part in parts])
+  return dataclasses.replace(clip, frames=frames, boxes=boxes, crops=len(parts), numbers=numbers)
