@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaction.errors import InputError, nearest
-from jaction.launch import cli, show
+from jaction.launch import check, cli, show
 from jaction.records.lists import TEMPLATE
 from jaction.records.prepare import DATASETS
 from jaction.records.prepare import prepare as prepare_dataset
@@ -125,10 +125,17 @@ def prepare(argv: list[str]) -> None:
     print("  missing.txt names what is missing")
 
 
-COMMANDS = {"toy": toy, "scan": scan, "prepare": prepare, "show": show.main}
+COMMANDS = {
+  "toy": toy,
+  "scan": scan,
+  "prepare": prepare,
+  "check": check.check,
+  "reencode": check.copy,
+  "show": show.main,
+}
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int | None:
   """`jaction data NAME ...`."""
   name, *rest = argv or ["--help"]
   if name in ("--help", "-h"):
@@ -137,13 +144,15 @@ def main(argv: list[str]) -> None:
       "  toy      make the toy set\n"
       "  scan     lists, split, label map and statistics from a folder of videos per class\n"
       "  prepare  lists from a dataset's official annotation files\n"
+      "  check    read every file to its end; a clean list and a report\n"
+      "  reencode copies with short side N and a keyframe every few frames\n"
       "  show     a picture of what a config takes from its videos\n\n"
       "`jaction data COMMAND --help` tells its flags."
     )
-    return
+    return 0
   if name not in COMMANDS:
     raise InputError(f"no data command {name!r}; there is {', '.join(COMMANDS)}.{nearest(name, COMMANDS)}")
-  COMMANDS[name](rest)
+  return COMMANDS[name](rest)
 
 
 if __name__ == "__main__":

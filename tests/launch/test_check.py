@@ -1,0 +1,110 @@
+"""`jaction data check` finds every bad file, and `reencode` makes copies with the same frames."""
+
+import json
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from jaction.errors import InputError
+from jaction.launch import data
+from jaction.launch.check import targets
+from jaction.records import Video, read_records
+from jaction.records.record import Record
+from jaction.records.reencode import Copy, copied_size, reencode
+from jaction.records.toy import make_toy_set
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("toy")
+  make_toy_set(folder, videos=(8, 8, 8))
+  return folder
+
+
+def test_check_writes_the_list_without_the_bad_files_and_says_why_they_are(toy, tmp_path, capsys):
+  lines = (toy / "train.txt").read_text().splitlines()[:3]
+  good = toy / lines[0].split()[0]
+  (tmp_path / "cut.mp4").write_bytes(good.read_bytes()[:3000])
+  (tmp_path / "text.mp4").write_text("no film")
+  rows = [f"{toy / line.split()[0]} {line.split()[1]}" for line in lines]
+  bad = [f"{tmp_path / 'cut.mp4'} 1", f"{tmp_path / 'text.mp4'} 2", f"{tmp_path / 'gone.mp4'} 3"]
+  mixed = [rows[0], bad[0], bad[1], rows[1], bad[2], rows[2]]
+  (tmp_path / "all.txt").write_text("\n\n".join(mixed) + "\n")
+  assert data.main(["check", str(tmp_path / "all.txt"), f"--output={tmp_path / 'out'}"]) == 1
+  assert (tmp_path / "out" / "all.txt").read_text().splitlines() == rows
+  report = json.loads((tmp_path / "out" / "report.json").read_text())
+  assert [one["id"].split("/")[-1] for one in report["bad"]] == ["cut.mp4", "text.mp4", "gone.mp4"]
+  assert all(one["error"] for one in report["bad"])
+  frames = 0
+  for record in read_records(tmp_path / "out" / "all.txt"):
+    with Video(record.source) as video:
+      frames += video.num_frames
+  assert report["frames"] == frames
+  assert "6 files, 3 bad" in capsys.readouterr().out
+
+
+def test_a_clean_list_has_exit_status_0_and_the_list_itself_is_never_written_over(toy, tmp_path):
+  assert data.main(["check", str(toy / "val.csv"), f"--output={tmp_path}"]) == 0
+  assert (tmp_path / "val.csv").read_text() == (toy / "val.csv").read_text()
+  with pytest.raises(InputError, match="where the list itself lies"):
+    data.main(["check", str(toy / "val.txt"), f"--output={toy}"])
+
+
+def test_copies_have_the_frames_and_times_of_the_source_and_a_keyframe_every_few(toy, tmp_path):
+  out = tmp_path / "copies"
+  argv = ["reencode", str(toy / "val.txt"), f"--output={out}", "--short-side=48", "--gop=4"]
+  assert data.main(argv) == 0
+  copies, sources = read_records(out / "videos.jsonl"), read_records(toy / "val.txt")
+  assert [c.label for c in copies] == [s.label for s in sources]
+  for copy, source in zip(copies, sources, strict=True):
+    with Video(copy.source) as new, Video(source.source) as old:
+      assert new.num_frames == old.num_frames and min(new.width, new.height) == 48
+      np.testing.assert_allclose(new.times - new.times[0], old.times - old.times[0], atol=1e-3)
+      small = cv2.resize(old.read([5])[0], (new.width, new.height), interpolation=cv2.INTER_AREA).astype(float)
+      assert np.abs(small - new.read([5])[0]).mean() < 6
+    with av.open(copy.source) as file:
+      keys = [i for i, packet in enumerate(file.demux(video=0)) if packet.is_keyframe]
+    assert max(np.diff(keys)) <= 4
+  first = (out / copies[0].id).stat().st_mtime_ns
+  (out / copies[1].id).unlink()
+  assert data.main(argv) == 0 and (out / copies[0].id).stat().st_mtime_ns == first and (out / copies[1].id).exists()
+  assert not list(out.rglob(".*"))
+  with pytest.raises(InputError, match="holds copies made with"):
+    data.main([*argv[:-1], "--gop=8"])
+
+
+def test_sizes_are_even_and_never_grow():
+  assert copied_size(640, 360, 256) == (456, 256)
+  assert copied_size(320, 240, 256) == (320, 240)
+  assert copied_size(255, 101, 0) == (256, 100)
+  assert copied_size(3, 1001, 256) == (4, 1000)
+
+
+def test_a_source_that_breaks_leaves_no_copy(tmp_path):
+  (tmp_path / "a.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(200))
+  with pytest.raises(InputError):
+    reencode(Copy(str(tmp_path / "a.mp4"), str(tmp_path / "out" / "a.mp4"), 0, 8, 18))
+  assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "a.mp4"]
+
+
+def test_copies_stay_under_the_output_and_two_sources_are_never_one_copy():
+  make = lambda name: Record(name, "/x/" + name, 0)  # noqa: E731
+  assert targets([make("a/b.avi"), make("../c.webm"), make("/d/e.mp4")]) == ["a/b.mp4", "c.mp4", "d/e.mp4"]
+  with pytest.raises(InputError, match=r"would both be copied to a\.mp4"):
+    targets([make("a.avi"), make("a.mkv")])
+
+
+@pytest.mark.parametrize(
+  "argv, message",
+  [
+    (["check", "nothing.txt", "--output=x"], "nothing.txt: there is no such file"),
+    (["reencode", "nothing.txt", "--output=x", "--gop=0"], "--gop=0: wanted 1"),
+    (["check", "nothing.txt", "--output=x", "--processes=0"], "--processes=0"),
+    (["chek"], "no data command 'chek'"),
+  ],
+)
+def test_a_mistake_is_one_clear_error(argv, message):
+  with pytest.raises(InputError, match=message):
+    data.main(argv)
