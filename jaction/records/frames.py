@@ -10,7 +10,10 @@ from collections.abc import Callable, Hashable, Iterable
 import numpy as np
 
 from jaction.errors import InputError, MediaError
+from jaction.records.array_records import holds_images, stored_values
 from jaction.records.facts import check_indices
+from jaction.records.frame_arrays import ImageFrames, NpyFrames, decode_image
+from jaction.records.paths import exists, is_dir, is_remote, join, read_remote
 from jaction.records.record import Record
 from jaction.records.video import Video
 
@@ -32,7 +35,7 @@ class FrameFolder:
       raise InputError(f"{record.source}: a folder of frames needs a template for their names, like 'img_{{:05d}}.jpg'")
     self.name = record.source
     self._folder, self._template, self._first = record.source, record.template, record.first + record.offset
-    if not os.path.isdir(record.source):
+    if not is_dir(record.source):
       raise MediaError(f"{record.source}: there is no such folder of frames")
     self.channels = 2 if is_flow(record.template) else 3
     self.num_frames = self._counted() if record.frames is None else record.frames
@@ -75,11 +78,11 @@ class FrameFolder:
   def _paths(self, index: int) -> list[str]:
     """Of the image, or of the two of flow."""
     parts = [("x",), ("y",)] if self.channels == 2 else [()]
-    return [os.path.join(self._folder, self._template.format(*part, self._first + index)) for part in parts]
+    return [join(self._folder, self._template.format(*part, self._first + index)) for part in parts]
 
   def _counted(self) -> int:
     count = 0
-    while all(map(os.path.exists, self._paths(count))):
+    while all(map(exists, self._paths(count))):
       count += 1
     return count
 
@@ -123,8 +126,8 @@ def read_image(path: str, *, grey: bool = False) -> np.ndarray:
 
   MediaError where it is damaged, FileNotFoundError where absent.
   """
-  import cv2  # here, since sets of video files never need it
-
+  if is_remote(path):
+    return decode_image(read_remote(path), path, grey=grey)
   try:
     with open(path, "rb") as file:
       data = file.read()
@@ -132,39 +135,45 @@ def read_image(path: str, *, grey: bool = False) -> np.ndarray:
     raise
   except OSError as error:
     raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
-  # A JPEG that is cut off would be decoded with its rest in grey: its end mark must be there.
-  whole = not data.startswith(b"\xff\xd8") or b"\xff\xd9" in data[-2048:]
-  try:
-    image = (
-      cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
-      if data and whole
-      else None
-    )
-  except cv2.error:
-    image = None
-  if image is None:
-    raise MediaError(
-      f"{path}: {'no image that can be decoded' if whole else 'a JPEG that is cut off'} ({len(data)} bytes)"
-    )
-  return image if grey else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+  return decode_image(data, path, grey=grey)
 
 
-def open_frames(record: Record, *, flow: bool = False) -> Video | FrameFolder:
+Frames = Video | FrameFolder | NpyFrames | ImageFrames
+
+
+def open_frames(record: Record, *, flow: bool = False) -> Frames:
   """The frames of a record, whatever they lie in: use it in a `with`.
 
   InputError where they are no optical flow and `flow` is wanted, or the other way round: it is not computed here.
   """
   if record.kind not in ("video", "image"):
     raise InputError(f"{record.source}: is a sound ({record.kind}), pictures were wanted")
+  if record.template is None and record.stored is None and record.data is None and record.source.endswith(".npy"):
+    return _npy(record, flow)
   if flow != is_flow(record.template):
     held = f"a {record.kind} file" if record.template is None else f"images named {record.template!r}"
     wanted = "optical flow, grey images named like 'flow_{}_{:05d}.jpg'" if flow else "pictures in colour"
     raise InputError(f"{record.source}: holds {held}; {wanted}, were wanted (flow is not computed from a video)")
+  if record.stored is not None or record.data is not None:
+    values = stored_values(record) if record.data is None else [record.data]
+    return ImageFrames(values, record.source) if holds_images(values[0]) else Video(values[0], name=record.source)
   if record.kind == "image" and record.template is None:
     folder, name = os.path.split(record.source)
     template = name.replace("{", "{{").replace("}", "}}")  # whatever its number
     return FrameFolder(dataclasses.replace(record, source=folder, template=template, frames=1, offset=0))
-  return Video(record.source) if record.template is None else FrameFolder(record)
+  if record.template is not None:
+    return FrameFolder(record)
+  if is_remote(record.source):
+    return Video(read_remote(record.source), name=record.source)
+  return Video(record.source)
+
+
+def _npy(record: Record, flow: bool) -> NpyFrames:
+  frames = NpyFrames(record.source)
+  if flow != (frames.channels == 2):
+    wanted = "2, of optical flow, were" if flow else "3, of colour, were"
+    raise InputError(f"{record.source}: frames of {frames.channels} channels; {wanted} wanted")
+  return frames
 
 
 class FrameCache:

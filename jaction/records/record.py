@@ -11,7 +11,7 @@ class Record:
 
   Fields:
     id: what people call it, the path or name as the annotation file has it; need not be unique.
-    source: absolute path of the file, or of the folder of images.
+    source: absolute path of the file, or of the folder of images; may have a scheme that fsspec knows (gs://, s3://).
     label: the class of a single-label set, else None.
     labels: the classes of a multi-label set, else ().
     frames: number of frames of a folder of images, or of the video that a sound belongs to, as its list says; None for
@@ -22,6 +22,10 @@ class Record:
     kind: "video" (a file, or with a template a folder of images), "image", "audio" (a wave file) or "features" (npy).
     known: the ranges [low, high) of classes that somebody looked for in a multi-label set; () where all of them were.
       A class in none of them is neither there nor absent, and belongs under the loss's mask.
+    stored: where `source` is "shard#number" of an ArrayRecord, the feature of that example which holds the bytes of the
+      video, or its frames as images; None for a file.
+    data: the bytes of the whole video or image, where they are in memory; `source` is then only their name, one of its
+      own for each.
   """
 
   id: str
@@ -34,3 +38,5 @@ class Record:
   first: int = 1
   kind: str = "video"
   known: tuple[tuple[int, int], ...] = ()
+  stored: str | None = None
+  data: bytes | None = dataclasses.field(default=None, repr=False)

@@ -53,12 +53,14 @@ class Video:
     width, height: pixels, as shown.
   """
 
-  def __init__(self, source: str | os.PathLike | bytes, *, threads: int = 1):
+  def __init__(self, source: str | os.PathLike | bytes, *, threads: int = 1, name: str | None = None):
     """Opens a path, or a whole file's bytes. `threads`: of the decoder; more than 1 pays only for large pictures.
+
+    `name`: what errors call it; by default the path, or how many bytes they are.
 
     Raises MediaError, which names the file, where it is absent, holds no video, or no frame of it can be decoded.
     """
-    self.name = f"<{len(source)} bytes>" if isinstance(source, bytes) else os.fspath(source)
+    self.name = name or (f"<{len(source)} bytes>" if isinstance(source, bytes) else os.fspath(source))
     self._source = source
     self._threads = threads
     self._container: Any = None  # None when closed, as the stream
@@ -67,7 +69,7 @@ class Video:
     self._kept: list[av.VideoFrame] | None = None
     self._pts: list[Any] = []  # of the frames, in order
     if not isinstance(source, bytes):
-      check_file(self.name)
+      check_file(os.fspath(source))
     try:
       self._stream = self._open()
       self._index()
