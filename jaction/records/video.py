@@ -12,7 +12,7 @@ import contextlib
 import io
 import itertools
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 from typing import Any
 
 import av
@@ -32,6 +32,8 @@ TIMED = frozenset({"mov", "mp4", "matroska", "webm", "flv"})
 ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ or "") else {}
 # A title that is no UTF-8 is no reason to refuse a film; PyAV 19 never does, and has no such argument.
 ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
+# Decoders that can leave out pictures on which no other rests: the way from a keyframe to a wanted frame is shorter.
+SKIPPING = frozenset({"h264", "hevc"})
 NEAR = 8  # frames that are quicker decoded than skipped by a seek
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
@@ -215,10 +217,20 @@ class Video:
       if packet.size and not packet.is_corrupt:  # an empty packet would end the decoder; a corrupt one is cut short
         yield packet
 
-  def _decode(self, packets: Iterable[av.Packet], *, flush: bool = False) -> Iterator[av.VideoFrame]:
-    """The frames that come out, in the order shown; a packet that the decoder refuses gives none."""
+  def _decode(
+    self, packets: Iterable[av.Packet], *, flush: bool = False, wanted: Container[Any] | None = None
+  ) -> Iterator[av.VideoFrame]:
+    """The frames that come out, in the order shown; a packet that the decoder refuses gives none.
+
+    With `wanted`, timestamps, frames of others may be left out where no frame rests on them.
+    """
     codec = self._stream.codec_context
+    skips = wanted is not None and codec.name in SKIPPING
+    if wanted is None:
+      codec.skip_frame = "DEFAULT"
     for packet in itertools.chain(packets, [None] if flush else []):
+      if skips:
+        codec.skip_frame = "DEFAULT" if packet is None or packet.pts in wanted else "NONREF"
       try:
         frames = codec.decode(packet)
       except FFmpegError:
@@ -234,11 +246,12 @@ class Video:
       yield from self._scan({index: index for index in indices}, lambda at, frame: at)
       return
     missing, frame, last = {}, None, 0
+    wanted = {self._pts[index] for index in indices}
     for index in indices:
       pts = self._pts[index]
       key = bisect.bisect_right(self._keys, (pts, float("inf"))) - 1
       if frame is None or (key >= 0 and self._keys[key][0] > frame.pts and index - last > NEAR):
-        frames = self._seek(key)
+        frames = self._seek(key, index, wanted)
         frame = next(frames, None)
       while frame is not None and (frame.pts is None or frame.pts < pts):
         frame = next(frames, None)
@@ -250,21 +263,33 @@ class Video:
     if missing:
       yield from self._scan(missing, lambda at, frame: frame.pts)
 
-  def _seek(self, key: int) -> Iterator[av.VideoFrame]:
-    """Frames from keyframe `key` on, or from an earlier one, or from the start of the file (-1)."""
-    if key < 0:
-      self._stream = self._open()
-      return self._decode(self._packets(), flush=True)
-    pts, seek_to = self._keys[key]
+  def _seek(self, key: int, index: int = 0, wanted: Container[Any] | None = None) -> Iterator[av.VideoFrame]:
+    """Frames from keyframe `key` on, or from an earlier one, or from the start of the file (-1); `wanted` as above.
+
+    `index` is the frame that is looked for: the keyframe's own time often leads to the one before it, since an edit
+    list, or pictures out of order, shift the times by which a container seeks.
+    """
+    if key >= 0:
+      (pts, dts), later = self._keys[key], min(index + 2, self.num_frames - 1)
+      packets = None
+      for time in (self._pts[index], self._pts[later], dts):
+        packets = self._packets_at(time)
+        if packets is not None and packets[0].pts == pts:
+          break
+      if packets is not None and packets[0].pts <= pts:
+        return self._decode(itertools.chain(*packets[1]), flush=True, wanted=wanted)
+    self._stream = self._open()
+    return self._decode(self._packets(), flush=True, wanted=wanted)
+
+  def _packets_at(self, time: int) -> tuple[av.Packet, tuple[Iterable[av.Packet], ...]] | None:
+    """The keyframe to which a seek leads, and all packets from it on; None where it leads nowhere."""
     try:
-      self._container.seek(seek_to, stream=self._stream)
+      self._container.seek(time, stream=self._stream)
     except FFmpegError:
-      return self._seek(-1)
+      return None
     packets = itertools.dropwhile(lambda packet: not packet.is_keyframe or packet.pts is None, self._packets())
     start = next(packets, None)
-    if start is None or start.pts > pts:  # no index, or a wrong one
-      return self._seek(-1)
-    return self._decode(itertools.chain([start], packets), flush=True)
+    return None if start is None else (start, ([start], packets))
 
   def _scan(self, wanted: dict, name: Callable[[int, av.VideoFrame], Hashable]) -> Iterator[tuple[int, av.VideoFrame]]:
     """(wanted[name(i, frame)], frame) for the frames from the file's start on, until none is wanted any more."""

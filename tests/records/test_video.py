@@ -34,6 +34,38 @@ def test_b_frames_and_short_groups_are_read_exactly(films, decode_all):
   assert video.fps == 25 and np.allclose(video.times, np.arange(40) / 25)
 
 
+@pytest.mark.parametrize("name", ["seek.mp4", "seek.mkv", "seek.mov"])
+def test_a_frame_is_reached_from_its_own_keyframe_and_not_from_one_before(name, films, monkeypatch):
+  packets, plain = [], Video._packets
+
+  def counted(video):
+    for packet in plain(video):
+      packets.append(packet.pts)
+      yield packet
+
+  with Video(films.make(name, count=80)) as video:  # a keyframe every ten
+    monkeypatch.setattr(Video, "_packets", counted)
+    for index in (75, 51, 37):
+      packets.clear()
+      video.read([index])
+      assert len(packets) < 14, f"frame {index} cost {len(packets)} packets"
+
+
+def test_pictures_on_which_no_other_rests_are_left_out_on_the_way(films, monkeypatch):
+  frames, plain = [], Video._decode
+
+  def counted(video, *args, **options):
+    for frame in plain(video, *args, **options):
+      frames.append(frame.pts)
+      yield frame
+
+  with Video(films.make("skip.mp4", count=60, options={"x264-params": "keyint=60:scenecut=0:bframes=3"})) as video:
+    monkeypatch.setattr(Video, "_decode", counted)
+    wanted = video.read([7, 55])
+    assert 20 < len(frames) < 50
+    np.testing.assert_array_equal(wanted, video.read(range(56))[[7, 55]])
+
+
 def test_the_frames_are_those_that_were_put_in(films):
   path = films.make("b.mp4", options={"x264-params": X264, "crf": "4"}, pixels="yuv444p")
   with Video(path) as video:

@@ -1,0 +1,225 @@
+"""Clips a second from files to a batch, beside the decoders and the pipeline that others use.
+
+jaction benchmark data                    on videos like Kinetics' made here: 340x256, 10 s, a keyframe every 250 frames
+jaction benchmark data --list LIST        on own videos
+jaction benchmark data --gop 8            the same with a keyframe every 8 frames
+
+Everything runs on one core, all candidates take turns over the same videos, and the ratios are of one run.  `pipeline`
+is: sample, decode, resize to short side 256, central crop of 224, one batch.  "mmaction2" is MMAction2's form of it:
+decord one frame at a time, OpenCV frame by frame on the whole picture, then float32 normalisation; "decord", "opencv"
+and "pyav" decode so, and resize and crop as we do.  decord and OpenCV's reader are used where they are installed.
+"""
+
+import argparse
+import functools
+import json
+import os
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from jaction.clips.clip import Clip
+from jaction.clips.preprocessing import Preprocessing
+from jaction.clips.transforms import center_crop, resize
+from jaction.errors import InputError
+from jaction.launch import cli
+from jaction.records import READERS, Record, Video, read_records
+
+PATTERNS = {  # clip_len, frame_interval, num_clips
+  "sparse": (1, 1, 8),
+  "dense": (32, 2, 1),
+}
+MEAN, STD = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
+
+
+def preprocessing(pattern: str) -> Preprocessing:
+  """Ours, for one of PATTERNS."""
+  clip_len, interval, clips = PATTERNS[pattern]
+  return Preprocessing(
+    sampler="uniform",
+    clip_len=clip_len,
+    frame_interval=interval,
+    num_clips=clips,
+    frames_per_view=clip_len * clips,
+    steps=("resize", "center_crop"),
+    settings={"resize": {"size": 256}, "center_crop": {"size": 224}},
+    mean=tuple(map(float, MEAN)),
+    std=tuple(map(float, STD)),
+  )
+
+
+def by_pyav(path: str, indices: np.ndarray) -> np.ndarray:
+  """From the start to the last wanted frame, converting those that are wanted."""
+  wanted, last, frames = set(indices.tolist()), int(indices.max()), {}
+  with av.open(path) as file:
+    for number, frame in enumerate(file.decode(video=0)):
+      if number in wanted:
+        frames[number] = frame.to_ndarray(format="rgb24")
+      if number == last:
+        break
+  return np.stack([frames[i] for i in indices.tolist()])
+
+
+def by_opencv(path: str, indices: np.ndarray) -> np.ndarray:
+  """From the start to the last wanted frame, fetching those that are wanted."""
+  wanted, last, frames = set(indices.tolist()), int(indices.max()), {}
+  reader = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+  for number in range(last + 1):
+    reader.grab()
+    if number in wanted:
+      frames[number] = cv2.cvtColor(reader.retrieve()[1], cv2.COLOR_BGR2RGB)
+  reader.release()
+  return np.stack([frames[i] for i in indices.tolist()])
+
+
+def by_decord(path: str, indices: np.ndarray) -> np.ndarray:
+  """All at once."""
+  import decord  # only where it is installed; no part of the library
+
+  return decord.VideoReader(path, num_threads=1).get_batch(indices.tolist()).asnumpy()
+
+
+def in_the_form_of_mmaction2(path: str, indices: np.ndarray, *, normalise: bool = True) -> np.ndarray:
+  """float32 [N,224,224,3]: DecordDecode, Resize, CenterCrop, Normalize, each frame by itself."""
+  import decord
+
+  reader = decord.VideoReader(path, num_threads=1)
+  frames = [reader[i].asnumpy() for i in indices.tolist()]
+  scale = 256 / min(frames[0].shape[:2])
+  size = int(frames[0].shape[1] * scale + 0.5), int(frames[0].shape[0] * scale + 0.5)
+  frames = [cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in frames]
+  left, top = (size[0] - 224) // 2, (size[1] - 224) // 2
+  frames = [frame[top : top + 224, left : left + 224] for frame in frames]
+  if normalise:
+    frames = [cv2.multiply(cv2.subtract(np.float32(f), MEAN.astype(float)), 1 / STD.astype(float)) for f in frames]
+  return np.stack(frames)
+
+
+def cropped(decode: Callable[[str, np.ndarray], np.ndarray], path: str, indices: np.ndarray) -> np.ndarray:
+  """Any decoder, then our resize and crop."""
+  return center_crop(resize(Clip(decode(path, indices)), size=256), size=224).frames
+
+
+def candidates(records: Sequence[Record], pattern: str) -> dict[str, Callable[[], list[np.ndarray]]]:
+  """Name -> what makes a batch of all the records."""
+  ours, places = preprocessing(pattern), []
+  for record in records:
+    with Video(record.source) as video:
+      places.append(ours.indices(video.num_frames))
+
+  def each(function):
+    return lambda: [function(record.source, indices) for record, indices in zip(records, places, strict=True)]
+
+  found = {
+    "jaction": lambda: [ours(record)["clips"].reshape(-1, 224, 224, 3) for record in records],
+    "pyav": each(functools.partial(cropped, by_pyav)),
+    "opencv": each(functools.partial(cropped, by_opencv)),
+  }
+  try:
+    import decord  # noqa: F401
+  except ImportError:
+    return found
+  return found | {
+    "decord": each(functools.partial(cropped, by_decord)),
+    "mmaction2": each(in_the_form_of_mmaction2),
+    "mmaction2 uint8": each(functools.partial(in_the_form_of_mmaction2, normalise=False)),
+  }
+
+
+def compare(records: Sequence[Record], pattern: str, repeat: int) -> dict[str, dict[str, float]]:
+  """name -> {"ms": median milliseconds a clip, "ratio": to ours, "difference": mean grey levels from ours}."""
+  runs = candidates(records, pattern)
+  reference = runs["jaction"]()
+  found: dict[str, dict[str, float]] = {}
+  for name, run in runs.items():  # once before: the files are in the page cache, and the frames are looked at
+    frames = run()
+    if frames[0].dtype == np.float32:
+      frames = [frame * STD + MEAN for frame in frames]
+    pairs = zip(frames, reference, strict=True)
+    found[name] = {"difference": float(np.mean([np.abs(a.astype(float) - b).mean() for a, b in pairs]))}
+  times: dict[str, list[float]] = {name: [] for name in runs}
+  for _ in range(repeat):
+    for name, run in runs.items():
+      start = time.perf_counter()
+      run()
+      times[name].append(1e3 * (time.perf_counter() - start) / len(records))
+  for name, values in times.items():
+    found[name]["ms"] = statistics.median(values)
+    found[name]["ratio"] = statistics.median(other / own for other, own in zip(values, times["jaction"], strict=True))
+  return found
+
+
+def make_videos(folder: pathlib.Path, *, count: int, gop: int, seconds: float = 10.0) -> list[Record]:
+  """H.264, 340x256, 30 frames a second, a keyframe every `gop` frames: textures that move, with some grain."""
+  records = []
+  for number in range(count):
+    path = folder / f"video_{number:03d}.mp4"
+    rng = np.random.default_rng([7, number])
+    large = cv2.resize(rng.integers(0, 256, (24, 32, 3), np.uint8), (900, 700), interpolation=cv2.INTER_CUBIC)
+    small = cv2.resize(rng.integers(0, 256, (90, 120, 3), np.uint8), (900, 700), interpolation=cv2.INTER_CUBIC)
+    grain = rng.normal(0, 6, (4, 256, 340, 1)).astype(np.float32)
+    with av.open(os.fspath(path), "w") as file:
+      options = {"crf": "23", "preset": "medium", "g": str(gop), "keyint_min": str(min(gop, 25)), "sc_threshold": "0"}
+      stream = file.add_stream("libx264", rate=Fraction(30), options=options)
+      stream.width, stream.height, stream.pix_fmt = 340, 256, "yuv420p"
+      for t in range(round(30 * seconds)):
+        x, y = int(200 + 180 * np.sin(t / 40)), int(180 + 160 * np.cos(t / 55))
+        back = large[y : y + 256, x : x + 340].astype(np.float32)
+        front = small[x : x + 256, y : y + 340].astype(np.float32)
+        mask = ((np.indices((256, 340)).sum(0) + 3 * t) // 90 % 2)[..., None]
+        frame = np.where(mask, back, front) + grain[t % 4]
+        picture = av.VideoFrame.from_ndarray(np.clip(frame, 0, 255).astype(np.uint8), format="rgb24")
+        file.mux(stream.encode(picture))
+      file.mux(stream.encode())
+    records.append(Record(path.name, os.fspath(path), 0))
+  return records
+
+
+def main(argv: list[str]) -> None:
+  """Prints a table for each pattern."""
+  parser = argparse.ArgumentParser(
+    prog="jaction benchmark data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument("--list", help="the videos (default: made here)")
+  parser.add_argument("--format", default="auto", choices=["auto", *READERS], help="of the list (default auto)")
+  parser.add_argument("--root", help="where paths in the list start (default: the list's folder)")
+  parser.add_argument("--videos", type=int, default=4, help="how many (default 4)")
+  parser.add_argument("--gop", type=int, default=250, help="frames from keyframe to keyframe (default 250)")
+  parser.add_argument("--repeat", type=int, default=7, help="how often each candidate takes its turn (default 7)")
+  parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
+  args = parser.parse_args(argv)
+  for name in ("videos", "gop", "repeat"):
+    if getattr(args, name) < 1:
+      raise InputError(f"--{name}={getattr(args, name)}: wanted 1 or more")
+  cv2.setNumThreads(1)
+  with tempfile.TemporaryDirectory() as folder:
+    if args.list:
+      records = read_records(args.list, format=args.format, root=args.root)[: args.videos]
+    else:
+      records = make_videos(pathlib.Path(folder), count=args.videos, gop=args.gop)
+    where = args.list or f"{args.videos} videos of 340x256, 10 s, a keyframe every {args.gop} frames"
+    figures = {pattern: compare(records, pattern, args.repeat) for pattern in PATTERNS}
+  for pattern, rows in figures.items():
+    clip_len, interval, clips = PATTERNS[pattern]
+    taken = f"{clips} x {clip_len} frames" + (f" at stride {interval}" if interval > 1 else "")
+    table = Table("candidate", "ms a clip", "times ours", "mean grey levels from ours", title=f"{pattern}: {taken}")
+    for name, row in rows.items():
+      table.add_row(name, f"{row['ms']:.1f}", f"{row['ratio']:.2f}", f"{row['difference']:.2f}")
+    Console().print(table)
+  print(f"one core; {where}")
+  if args.json:
+    args.json.write_text(json.dumps({"where": where, "figures": figures}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+  sys.exit(cli.run(main))
