@@ -6,7 +6,9 @@ python -m launch.train --config=configs/toy_tsm.py --workdir=DIR/tsm --config.da
 Accuracy wanted: top-1 of 95 % or more on the test list (100.0 % with seeds 0, 1 and 2), after some minutes on two
 cores; chance is 12.5 %, and 50 % is what the shape alone gives.  `--config=configs/toy_tsm.py:short` is a minute's run
 that shows that the loss falls; `toy_tsm.py:own` is for other videos: folders per class, and no table of the toy
-classes.
+classes; `toy_tsm.py:tfds` trains from ArrayRecord shards in a TFDS folder, which this makes:
+
+python -m launch.data build DIR/toy/train.txt DIR/toy/val.txt DIR/toy/test.txt DIR/toy_tfds --labels DIR/toy/labels.txt
 """
 
 from jaction.configs.base import base, duration, preprocessing
@@ -51,6 +53,8 @@ def get_config(form: str = ""):
     c.preprocessing.train.steps = ("resize", "random_crop", "flip")
     settings = {"resize": {"size": 72}, "random_crop": {"size": 64}, "flip": {"ratio": 0.5}}
     c.preprocessing.train.settings = settings  # ratio 0 where left and right are classes
+  elif form == "tfds":
+    c.data.format, c.data.train, c.data.val, c.data.labels = "tfds", "train", "val", "label.labels.txt"
   elif form:
-    raise ValueError(f"toy configs have the forms short and own; got {form!r}")
+    raise ValueError(f"toy configs have the forms short, own and tfds; got {form!r}")
   return c.lock()

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from jaction.errors import InputError
+from jaction.records.paths import join
 from jaction.records.record import Record
 from jaction.records.text import Entry, file_name, member, read_json_rows, shown, whole
 from jaction.records.text_lists import Row, folder_record, sound_record
@@ -49,7 +50,7 @@ def source_record(entry: Entry, base: str, template: str, label: int | None, lab
   suffix = os.path.splitext(name)[1].lower()
   if source == "filename":
     kind = "image" if suffix in IMAGE_SUFFIXES else "video"
-    return Record(name, os.path.join(base, name), label, labels, kind=kind)
+    return Record(name, join(base, name), label, labels, kind=kind)
   frames = whole(member(value, "total_frames", where), "total_frames", where)
   if source == "audio_path":
     return sound_record(where, base, name, frames, "features" if suffix == ".npy" else "audio", label, labels)

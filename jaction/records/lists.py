@@ -20,6 +20,11 @@ stand in double quotes; any path may. `csv` has the columns path and label (with
 one), `folder` is a folder of videos per class, numbered as `classes` says, or in sorted order. `json` and
 `multi_label_json` are a JSON list or JSON Lines (`json_lists`), `hvu` is the JSON of `hvu`.
 
+Sets whose videos lie in ArrayRecord shards have no list: `tfds` is a split of a TFDS folder ("folder/train", or TFDS's
+name, see `tfds_folder`), which "auto" knows by its files, `array_record` is shards alone ("folder/train.array_record").
+
+Lists and videos may lie in an object store: a path with a scheme ("gs://bucket/train.txt") is read through fsspec.
+
 Sets that are no list of clips have readers of their own: `activitynet`, `ssn`, `ava`, `untrimmed`.
 """
 
@@ -28,12 +33,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from jaction.errors import InputError, nearest
+from jaction.records.array_records import SUFFIX, array_record_rows
 from jaction.records.frames import is_flow
 from jaction.records.hvu import HVU_CATEGORIES, hvu_rows
 from jaction.records.json_lists import IMAGE_SUFFIXES, json_rows, multi_label_json_rows
+from jaction.records.paths import absolute, exists, is_remote, parent
 from jaction.records.record import Record
 from jaction.records.text import read_lines
 from jaction.records.text_lists import AUDIO_SUFFIXES, TEXT_READERS, Row, split_rows
+from jaction.records.tfds_folder import is_tfds, tfds_rows
 from jaction.records.untrimmed import untrimmed_rows
 
 VIDEO_SUFFIXES = frozenset(".3gp .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv .y4m".split())
@@ -66,7 +74,8 @@ def read_records(
     classes: the classes' names in label order, by which the folders of `folder` are numbered; not every class needs a
       folder. None: the folders themselves, sorted. Lists, which hold numbers, do not look at it.
     categories: for `hvu`, how many tags each category has, in the order of the classes.
-    check: whether each video file or frame folder must exist now (one stat a line); False leaves it to decoding.
+    check: whether each video file or frame folder must exist now (one stat a line); False leaves it to decoding, as for
+      remote ones.
 
   Returns at least one Record, in the order of the file. Raises InputError, which says "path:line", for a missing file,
   a line with too few fields, a label that is no number or outside the classes, a class folder that `classes` does not
@@ -75,14 +84,15 @@ def read_records(
   path = os.fspath(path)
   if format != "auto" and format not in READERS:
     raise InputError(f"unknown format {format!r} of {path}.{nearest(format, READERS)} There are {', '.join(READERS)}.")
-  if not os.path.exists(path):
+  format = _stored_format(path) if format == "auto" else format
+  if format not in STORED and not exists(path):
     raise InputError(
       f"{path}: there is no such file (an annotation list, a CSV file or a folder of classes was wanted)"
     )
   _check_template(template)
-  base = os.path.abspath(root if root is not None else os.path.dirname(path) or ".")
+  base = absolute(os.fspath(root)) if root is not None else parent(path)
   format = _guess(path, base) if format == "auto" else format
-  if (format == "folder") != os.path.isdir(path):
+  if format not in STORED and (format == "folder") != os.path.isdir(path):
     raise InputError(f"{path}: format {format!r} wants a {'folder' if format == 'folder' else 'file'}, this is not one")
   if format == "folder":
     rows = list(_folder(path, base, template, classes))
@@ -100,7 +110,7 @@ def read_records(
       if label < 0 or (num_classes is not None and label >= num_classes):
         top = "on" if num_classes is None else f"to {num_classes - 1}"
         raise InputError(f"{where}: label {label} is outside the classes, which are numbered from 0 {top}")
-  if check and format != "folder":
+  if check and format != "folder" and format not in STORED:
     _check_sources(rows)
   records = [record for _, record in rows]
   return records if first == 1 else [r if r.template is None else dataclasses.replace(r, first=first) for r in records]
@@ -165,7 +175,16 @@ READERS: dict[str, Callable[..., Iterator[Row]]] = {
   "multi_label_json": multi_label_json_rows,
   "hvu": hvu_rows,
   "folder": _folder,
+  "tfds": tfds_rows,
+  "array_record": array_record_rows,
 }
+STORED = ("tfds", "array_record")  # videos in shards, not in files
+
+
+def _stored_format(path: str) -> str:
+  if not is_remote(path) and is_tfds(path) and not os.path.isfile(path):
+    return "tfds"
+  return "array_record" if SUFFIX in os.path.basename(path) and not is_remote(path) else "auto"
 
 
 def _guess(path: str, base: str) -> str:
@@ -214,8 +233,8 @@ def _check_template(template: str) -> None:
 def _check_sources(rows: list[Row]) -> None:
   missing = []
   for where, record in rows:
-    exists = os.path.isfile if record.template is None else os.path.isdir
-    if not exists(record.source):
+    there = os.path.isfile if record.template is None else os.path.isdir
+    if not is_remote(record.source) and not there(record.source):
       missing.append((where, record))
   if missing:
     where, record = missing[0]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jaction.errors import InputError
+from jaction.records.paths import is_remote, read_remote
 
 DIGITS = 18  # a whole number of more digits is no label and no frame number
 _WHOLE = re.compile(rf"[+-]?[0-9]{{1,{DIGITS}}}")
@@ -42,6 +43,8 @@ def shown(value: object, width: int = 100) -> str:
 
 def read_bytes(path: str | os.PathLike) -> bytes:
   """All of a regular file; a pipe or a device, at which a reader could wait for ever, is an InputError."""
+  if is_remote(path):
+    return read_remote(str(path))
   try:
     if not stat.S_ISREG(os.stat(path).st_mode):
       raise InputError(f"{path}: is not a file")

@@ -3,11 +3,11 @@
 import csv
 import functools
 import io
-import os
 import re
 from collections.abc import Callable, Iterator
 
 from jaction.errors import InputError
+from jaction.records.paths import join
 from jaction.records.record import Record
 from jaction.records.text import numbered_lines, read_text, shown, whole
 
@@ -45,17 +45,17 @@ def number(text: str, what: str, where: str, line: object, fields: str) -> int:
 
 def video_list_rows(path: str, base: str, template: str) -> Iterator[Row]:
   for where, name, (label,) in split_rows(path, "path label", 1, more=False):
-    yield where, Record(name, os.path.join(base, name), label)
+    yield where, Record(name, join(base, name), label)
 
 
 def multi_label_list_rows(path: str, base: str, template: str) -> Iterator[Row]:
   for where, name, labels in split_rows(path, "path label [label ...]", 1, more=True):
-    yield where, Record(name, os.path.join(base, name), labels=tuple(labels))
+    yield where, Record(name, join(base, name), labels=tuple(labels))
 
 
 def image_list_rows(path: str, base: str, template: str) -> Iterator[Row]:
   for where, name, (label,) in split_rows(path, "path label", 1, more=False):
-    yield where, Record(name, os.path.join(base, name), label, kind="image")
+    yield where, Record(name, join(base, name), label, kind="image")
 
 
 def sound_rows(kind: str, path: str, base: str, template: str) -> Iterator[Row]:
@@ -68,7 +68,7 @@ def sound_record(where, base, name, frames, kind, label=None, labels=()) -> Reco
   if frames < 1:
     raise InputError(f"{where}: {frames} frames; at least one was wanted")
   file = name if name.endswith(AUDIO_SUFFIXES[kind]) else name + AUDIO_SUFFIXES[kind]
-  return Record(name, os.path.join(base, file), label, labels, frames, kind=kind)
+  return Record(name, join(base, file), label, labels, frames, kind=kind)
 
 
 def frame_list_rows(path: str, base: str, template: str) -> Iterator[Row]:
@@ -89,7 +89,7 @@ def frame_multi_label_list_rows(path: str, base: str, template: str) -> Iterator
 def folder_record(where, base, name, offset, frames, template, label=None, labels=()) -> Record:
   if frames < 1 or offset < 0:
     raise InputError(f"{where}: {frames} frames from offset {offset}; at least one frame, from 0 on, was wanted")
-  return Record(name, os.path.join(base, name), label, labels, frames, offset, template)
+  return Record(name, join(base, name), label, labels, frames, offset, template)
 
 
 def csv_rows(path: str, base: str, template: str) -> Iterator[Row]:
@@ -105,7 +105,7 @@ def csv_rows(path: str, base: str, template: str) -> Iterator[Row]:
     if len(row) <= max(at, label_at) or not row[at].strip():
       raise InputError(f"{where}: no path or no label in {shown(row)}; the columns path and label were wanted")
     label = number(row[label_at], "label", where, row, "path,label")
-    yield where, Record(row[at], os.path.join(base, row[at]), label)
+    yield where, Record(row[at], join(base, row[at]), label)
 
 
 TEXT_READERS: dict[str, Callable[[str, str, str], Iterator[Row]]] = {
