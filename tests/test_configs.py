@@ -210,7 +210,7 @@ def test_a_path_does_as_well_as_a_name(tmp_path):
     (["--config=toy_tsm", "--config.model.fields.dropot=1"], "no such key. Near it: model.fields.dropout"),
     (["--config=toy_tsm", "--config.batch_size=many"], "config.batch_size=many"),
     (["--config=toy_tsm", "--config.preprocessing.test.std=(1.0, 2.0)"], "wanted three numbers"),
-    (["--config=toy_tsm:long"], "the forms short and own; got 'long'"),
+    (["--config=toy_tsm:long"], "the forms short, own and tfds; got 'long'"),
     (["--config=toy_tsm", "--workdri=x"], "--workdri is not known. Near it: --workdir"),
     (["--config=toy_tsm", "stray"], "stray is not a flag"),
     (["--config=toy_tsm"], "--workdir is missing"),
