@@ -1,9 +1,25 @@
 """Video understanding in JAX: recognizers, their weights, their training."""
 
-from jaction.models import create_model, list_models
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from jaction.models import create_model, list_models
 
 __version__ = "0.1.0"
 __all__ = ["create_model", "list_models", "load"]
+
+
+def __getattr__(name: str):
+  # Deferred, so that the processes that decode videos import no jax (jaction.workers).
+  if name in ("create_model", "list_models"):
+    from jaction import models
+
+    return getattr(models, name)
+  raise AttributeError(f"module 'jaction' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+  return sorted({*globals(), *__all__})
 
 
 def load(path):
