@@ -182,9 +182,11 @@ STORED = ("tfds", "array_record")  # videos in shards, not in files
 
 
 def _stored_format(path: str) -> str:
-  if not is_remote(path) and is_tfds(path) and not os.path.isfile(path):
-    return "tfds"
-  return "array_record" if SUFFIX in os.path.basename(path) and not is_remote(path) else "auto"
+  if is_remote(path):
+    return "auto"
+  if SUFFIX in os.path.basename(path):
+    return "array_record"
+  return "tfds" if is_tfds(path) and not os.path.isfile(path) else "auto"
 
 
 def _guess(path: str, base: str) -> str:
