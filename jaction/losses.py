@@ -141,6 +141,30 @@ def class_balanced_focal(
   return losses * jnp.sum(targets * _row(weights / weights.sum() * len(weights), logits), axis=-1)
 
 
+def actions(
+  logits: Array, labels: Array, *, multi_label: bool = True, focal_gamma: float = 0.0, focal_alpha: float = 1.0
+) -> tuple[Array, Array]:
+  """(loss [R], counts [R]) of the actions of R boxes: what AVA's head learns by.
+
+  Args:
+    logits, labels: [R,K]; column 0 is nobody's action and is left out, as are boxes without any action (counts 0).
+    multi_label: sigmoid cross entropy, the mean over classes; else softmax cross entropy, a box's labels sharing its weight.
+    focal_gamma, focal_alpha: alpha * (1 - exp(-loss))^gamma * loss of each element (arXiv:1708.02002).
+
+  The reference's loss is sum(loss * counts) / sum(counts).  Source: BBoxHeadAVA of MMAction2 0.24.
+  """
+  if logits.ndim != 2 or logits.shape != labels.shape:
+    raise InputError(f"logits {logits.shape} and labels {labels.shape}; wanted the same [R,K]")
+  x, targets = logits[:, 1:].astype(jnp.float32), labels[:, 1:].astype(jnp.float32)
+  if multi_label:
+    losses = jnp.maximum(x, 0) - x * targets + jnp.log1p(jnp.exp(-jnp.abs(x)))
+  else:
+    shares = targets / jnp.maximum(targets.sum(axis=-1, keepdims=True), 1)
+    losses = -jnp.sum(shares * jax.nn.log_softmax(x, axis=-1), axis=-1, keepdims=True)
+  losses = focal_alpha * (1 - jnp.exp(-losses)) ** focal_gamma * losses if focal_gamma else focal_alpha * losses
+  return losses.mean(-1), (targets > 0).any(-1).astype(jnp.float32)
+
+
 LOSSES: Mapping[str, Callable[..., Array]] = {  # (logits, labels, label_smoothing=, class_weights=) -> [B]
   "cross_entropy": cross_entropy,
   "binary_cross_entropy": binary_cross_entropy,

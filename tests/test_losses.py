@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 
 from jaction.errors import InputError
-from jaction.losses import LOSSES, binary_cross_entropy, class_balanced_focal, cross_entropy, hvu, label_weights
+from jaction.losses import (
+  LOSSES,
+  actions,
+  binary_cross_entropy,
+  class_balanced_focal,
+  cross_entropy,
+  hvu,
+  label_weights,
+)
 from jaction.metrics.classification import top_k_accuracy
+from jaction.metrics.multilabel import row_recall_and_precision
 
 
 def mean(params, labels, weights):
@@ -61,6 +70,48 @@ def test_losses_and_gradients_are_those_of_the_reference(shared, file):
         assert abs(top_k_accuracy(read("in/score"), read("in/label"), k)[0] - read(f"out/top{k}")) < 1e-9, name
     seen += 1
   assert seen
+
+
+@pytest.mark.reference
+def test_the_loss_of_actions_and_its_recall_and_precision_are_those_of_the_reference(shared):
+  path = shared / "golden/losses/later_losses.json"
+  if not path.is_file():
+    pytest.skip(f"no {path}")
+  cases, arrays = json.loads(path.read_text()), np.load(path.with_suffix(".npz"))
+  cases = {name: case["params"] for name, case in cases.items() if case["params"]["fn"] == "BBoxHeadAVA.loss"}
+  assert cases
+  for name, params in cases.items():
+    scores, labels = arrays[f"{name}/in/score"], arrays[f"{name}/in/label"]
+    options = {"multi_label": params["multilabel"], "focal_gamma": params["focal_gamma"]}
+
+    def loss(x, labels=labels, options=options, alpha=params["focal_alpha"]):
+      losses, counts = actions(x, jnp.asarray(labels), focal_alpha=alpha, **options)
+      return (losses * counts).sum() / counts.sum()
+
+    value, grad = jax.value_and_grad(loss)(jnp.asarray(scores))
+    np.testing.assert_allclose(value, arrays[f"{name}/out/loss_action_cls"], rtol=1e-5, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(grad, arrays[f"{name}/out/grad"], rtol=1e-5, atol=1e-6, err_msg=name)
+    x, y = scores[:, 1:], labels[:, 1:] > 0
+    x, y = x[y.any(1)], y[y.any(1)]
+    ranks = np.argsort(np.argsort(-x, axis=1, kind="stable"), axis=1)
+    found = {"thr0.5": row_recall_and_precision(x > 0 if params["multilabel"] else ranks < 1, y)}
+    for k in [params["topk"]] if isinstance(params["topk"], int) else params["topk"] or ():
+      found[f"top{k}"] = row_recall_and_precision(ranks < k, y)
+    for at, (recall, precision) in found.items():
+      assert abs(recall - arrays[f"{name}/out/recall_at_{at}"]) < 2e-6, (name, at)
+      assert abs(precision - arrays[f"{name}/out/prec_at_{at}"]) < 2e-6, (name, at)
+
+
+def test_boxes_without_an_action_do_not_count_and_shapes_must_fit():
+  logits = jnp.array([[9.0, 1.0, -1.0], [9.0, 5.0, 5.0]])
+  losses, counts = actions(logits, jnp.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]))
+  np.testing.assert_allclose(losses[0], np.log1p(np.exp(-1)), rtol=1e-6)
+  assert counts.tolist() == [1.0, 0.0]
+  assert np.isfinite(
+    jax.grad(lambda x: actions(x, jnp.ones((1, 3)), focal_gamma=2.0)[0].sum())(jnp.zeros((1, 3)))
+  ).all()
+  with pytest.raises(InputError, match="wanted the same"):
+    actions(logits, jnp.zeros((2,)))
 
 
 @pytest.mark.reference

@@ -143,3 +143,13 @@ def _zeros_and_ones(labels: np.ndarray) -> np.ndarray:
   if not np.isin(labels, (0, 1)).all():
     raise InputError(f"labels from {labels.min()} to {labels.max()}; wanted 0 and 1, a column for each class")
   return labels
+
+
+def row_recall_and_precision(predicted: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+  """The means over rows of hits / labels and of hits / predictions, of rows of truth values [R,K] with some label each.
+
+  A row without predictions has precision 0.  Source: BBoxHeadAVA of MMAction2 0.24 (which adds 1e-6 to the divisor).
+  """
+  predicted, labels = np.asarray(predicted, bool), np.asarray(labels, bool)
+  hits = (predicted & labels).sum(axis=1)
+  return float((hits / labels.sum(axis=1)).mean()), float((hits / np.maximum(predicted.sum(axis=1), 1)).mean())
