@@ -2,11 +2,13 @@
 
 The whole position of a training run is its step number: which record stands at which place follows from the seed and
 the place alone, and so do the random draws made for it, whatever the number of threads and wherever a run starts.
-Threads, not processes: decoding and resizing release the GIL.
+Threads by default: decoding and resizing release the GIL.  Processes (jaction.workers) where that does not suffice, or
+where a file that crashes the decoder must not take the run with it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import grain
 import jax
@@ -15,8 +17,11 @@ from absl import flags
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaction.errors import InputError
+from jaction.errors import InputError, MediaError
+from jaction.faults import ATTEMPTS, Fault, check_on_error
 from jaction.order import Order, shuffled
+from jaction.records.frames import FrameCache
+from jaction.workers import Workers
 
 Batch = dict[str, np.ndarray]
 Preprocess = Callable[
@@ -24,13 +29,30 @@ Preprocess = Callable[
 ]  # (record, rng, cache) -> {"clips": uint8 [V,T,H,W,C], "label": int or [K]}
 
 
-class Batches(Iterator[Batch]):
-  """An iterator of batches that stops its threads when it is closed; use it as a context manager."""
+class Processes(NamedTuple):
+  """How records are prepared in processes instead of in the threads, which then only wait for them."""
 
-  def __init__(self, dataset: grain.MapDataset, threads: int, prefetch: int):
+  count: int = 0  # 0: none
+  recycle: int = 0  # records after which a process makes place for a new one; 0: never
+  timeout: float = 0.0  # seconds for a record, after which it counts as unreadable; 0: any
+
+
+class Batches(Iterator[Batch]):
+  """An iterator of batches that stops its threads and processes when it is closed; use it as a context manager.
+
+  Attributes:
+    workers: the processes, or None.
+  """
+
+  def __init__(self, dataset: grain.MapDataset, threads: int, prefetch: int, workers: Workers | None = None):
     if not flags.FLAGS.is_parsed():  # grain reads absl's flags, which a library user never parsed
       flags.FLAGS.mark_as_parsed()
+    if workers is not None:  # a thread more than processes, so that none waits while a batch is put together
+      threads = workers.count + 1
+      prefetch = max(prefetch, threads)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch if threads else 0)
+    self.workers = workers
+    self._faults: list[Fault] = []
     self._iterator = iter(dataset.to_iter_dataset(options))
     self._size = len(dataset)
 
@@ -39,7 +61,14 @@ class Batches(Iterator[Batch]):
     return self._size
 
   def __next__(self) -> Batch:
-    return next(self._iterator)
+    batch, faults = next(self._iterator)
+    self._faults += faults
+    return batch
+
+  def take_faults(self) -> list[Fault]:
+    """What could not be read for the batches given since this was last asked; in the order of the stream."""
+    faults, self._faults = self._faults, []
+    return faults
 
   def __enter__(self) -> "Batches":
     return self
@@ -48,6 +77,8 @@ class Batches(Iterator[Batch]):
     self.close()
 
   def close(self) -> None:
+    if self.workers is not None:  # first: threads wait for them
+      self.workers.close()
     self._iterator.close()
 
 
@@ -60,10 +91,12 @@ def training_batches(
   start_step: int = 0,
   stop_step: int | None = None,
   threads: int = 2,
+  processes: Processes = Processes(),  # noqa: B008, a tuple
   prefetch: int = 4,
   shard: tuple[int, int] = (0, 1),
-  cache: Any = None,
+  cache: FrameCache | None = None,
   order: Order | None = None,
+  on_error: str = "raise",
 ) -> Batches:
   """Batches from step `start_step` on, shuffled anew each epoch; a batch may reach over the end of an epoch.
 
@@ -73,26 +106,43 @@ def training_batches(
   batches.  Each batch is {"clips": uint8 [B,V,T,H,W,C], "label": int32 [B], "mask": bool [B] (all True), "index":
   int64 [B], the record's number}; with `clips.multihot.MultiHot` "label" is float32 [B,K], and "known" bool [B,K] is
   there too.  Raises InputError for no records or a batch that the shards do not divide.
+
+  `on_error` says what becomes of a record that cannot be read (MediaError): "raise"; "substitute" takes another place
+  of the same epoch, drawn from the seed and the place; "skip" takes the next place's record.  Which one depends on
+  the place alone, and it is put through the draws of the place.  `Batches.take_faults` tells of them.
   """
-  index, shards = shard
-  if not records:
-    raise InputError("there are no records to train on: the list is empty")
-  if batch_size < 1 or batch_size % shards or not 0 <= index < shards:
-    raise InputError(f"batch_size={batch_size} does not fit shard {index} of {shards}: wanted a multiple of {shards}")
+  index, local = _local(batch_size, shard, records, "train on")
   if start_step < 0:
     raise InputError(f"start_step={start_step}: wanted 0 or more")
-  local = batch_size // shards
+  check_on_error(on_error)
   order = shuffled(len(records), seed) if order is None else order
+  prepare, workers = _preparer(preprocess, processes, cache)
 
-  def batch(step: int) -> Batch:
-    places = range(step * batch_size + index * local, step * batch_size + (index + 1) * local)
-    numbers = [order(place) for place in places]
-    draws = (np.random.default_rng([seed, 1, place]) for place in places)
-    samples = [_sample(records[n], preprocess, rng, cache) for n, rng in zip(numbers, draws, strict=True)]
-    return _stack(samples, numbers, local)
+  def at(place: int) -> tuple[Mapping[str, Any], int, list[Fault]]:
+    tried: dict[int, str] = {}
+    for other in itertools.islice(_places(place, on_error, len(records), seed), 20 * ATTEMPTS):
+      number = order(other)
+      if number in tried:
+        continue
+      try:
+        sample = prepare(records[number], (seed, 1, place))
+      except MediaError as error:
+        if on_error == "raise":
+          raise
+        tried[number] = str(error)
+        if len(tried) >= ATTEMPTS:
+          break
+      else:
+        return sample, number, _faults(tried, records, place, number)
+    raise _hopeless(tried)
+
+  def batch(step: int) -> tuple[Batch, list[Fault]]:
+    first = step * batch_size + index * local
+    samples, numbers, faults = zip(*(at(place) for place in range(first, first + local)), strict=True)
+    return _stack(samples, numbers), list(itertools.chain(*faults))
 
   stop_step = 2**40 if stop_step is None else max(stop_step, start_step)  # about for ever
-  return Batches(grain.MapDataset.range(start_step, stop_step).map(batch), threads, prefetch)
+  return Batches(grain.MapDataset.range(start_step, stop_step).map(batch), threads, prefetch, workers)
 
 
 def evaluation_batches(
@@ -101,29 +151,50 @@ def evaluation_batches(
   *,
   batch_size: int,
   threads: int = 2,
+  processes: Processes = Processes(),  # noqa: B008, a tuple
   prefetch: int = 4,
   shard: tuple[int, int] = (0, 1),
-  cache: Any = None,
+  cache: FrameCache | None = None,
+  on_error: str = "raise",
 ) -> Batches:
   """Every record once, in order, in the test form; the last batch is filled up with rows whose mask is False.
 
-  As `training_batches` otherwise.  Rows of padding repeat the batch's first clips; their index is -1.
+  As `training_batches` otherwise.  Rows of padding repeat clips of the batch; their index is -1.  With on_error="skip"
+  rows of records that cannot be read are such rows too.  "substitute" is refused: one video is not scored by another.
   """
-  index, shards = shard
-  if not records:
-    raise InputError("there are no records to evaluate: the list is empty")
-  if batch_size < 1 or batch_size % shards or not 0 <= index < shards:
-    raise InputError(f"batch_size={batch_size} does not fit shard {index} of {shards}: wanted a multiple of {shards}")
-  local = batch_size // shards
+  index, local = _local(batch_size, shard, records, "evaluate")
+  check_on_error(on_error, ("raise", "skip"))
+  prepare, workers = _preparer(preprocess, processes, cache)
 
-  def batch(step: int) -> Batch:
+  def clip_for_padding(first: int) -> Mapping[str, Any]:
+    """A batch whose rows are all masked out still needs clips of the right shape: the next record's that has some."""
+    tried: dict[int, str] = {}
+    for number in range(first, first + min(len(records), ATTEMPTS)):
+      try:
+        return prepare(records[number % len(records)], None)
+      except MediaError as error:
+        if on_error == "raise":
+          raise
+        tried[number] = str(error)
+    raise _hopeless(tried)
+
+  def batch(step: int) -> tuple[Batch, list[Fault]]:
     first = step * batch_size + index * local
-    numbers = list(range(first, min(first + local, len(records))))
-    # A shard whose rows are all padding still needs clips of the right shape: it takes the last record's.
-    samples = [_sample(records[n], preprocess, None, cache) for n in numbers or [len(records) - 1]]
-    return _stack(samples, numbers, local)
+    samples: list[Mapping[str, Any] | None] = [None] * local
+    faults = []
+    for number in range(first, min(first + local, len(records))):
+      try:
+        samples[number - first] = prepare(records[number], None)
+      except MediaError as error:
+        if on_error == "raise":
+          raise
+        faults += _faults({number: str(error)}, records, number, -1)
+    numbers = [-1 if sample is None else first + row for row, sample in enumerate(samples)]
+    good = [sample for sample in samples if sample is not None] or [clip_for_padding(first + local)]
+    return _stack([good[0] if sample is None else sample for sample in samples], numbers), faults
 
-  return Batches(grain.MapDataset.range(-(-len(records) // batch_size)).map(batch), threads, prefetch)
+  dataset = grain.MapDataset.range(-(-len(records) // batch_size)).map(batch)
+  return Batches(dataset, threads, prefetch, workers)
 
 
 def put(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
@@ -143,26 +214,74 @@ def _on_device_type(array: np.ndarray) -> np.ndarray:
   return array.astype(np.int32) if array.dtype == np.int64 else array  # without x64, JAX would narrow it with a warning
 
 
-def _sample(record: Any, preprocess: Preprocess, rng: np.random.Generator | None, cache: Any) -> Mapping[str, Any]:
-  try:
-    return preprocess(record, rng, cache)
-  except Exception as error:
-    error.add_note(f"while preparing record {getattr(record, 'id', record)!r}")
-    raise
+def _local(batch_size: int, shard: tuple[int, int], records: Sequence[Any], purpose: str) -> tuple[int, int]:
+  """(the shard's number, its rows of each batch); InputError where the batch does not split, or is of no records."""
+  index, shards = shard
+  if not records:
+    raise InputError(f"there are no records to {purpose}: the list is empty")
+  if shards < 1 or batch_size < 1 or batch_size % shards or not 0 <= index < shards:
+    raise InputError(f"batch_size={batch_size} does not fit shard {index} of {shards}: wanted a multiple of {shards}")
+  return index, batch_size // shards
 
 
-def _stack(samples: Sequence[Mapping[str, Any]], numbers: Sequence[int], size: int) -> Batch:
+def _preparer(
+  preprocess: Preprocess, processes: Processes, cache: FrameCache | None
+) -> tuple[Callable[[Any, tuple[int, ...] | None], Mapping[str, Any]], Workers | None]:
+  """(record, key of the draws) -> sample, here or in processes; None as key is the test form."""
+  workers = None
+  if processes.count:
+    count, recycle, timeout = processes
+    cache_bytes = 0 if cache is None else cache.max_bytes
+    workers = Workers(preprocess, count, recycle=recycle, timeout=timeout, cache_bytes=cache_bytes)
+
+  def prepare(record: Any, key: tuple[int, ...] | None) -> Mapping[str, Any]:
+    try:
+      if workers is not None:
+        return workers(record, key)
+      return preprocess(record, None if key is None else np.random.default_rng(key), cache)
+    except Exception as error:
+      error.add_note(f"while preparing record {getattr(record, 'id', record)!r}")
+      raise
+
+  return prepare, workers
+
+
+def _places(place: int, on_error: str, count: int, seed: int) -> Iterator[int]:
+  """The place, then those whose records may stand in for its own."""
+  yield place
+  if on_error == "skip":
+    yield from itertools.count(place + 1)
+  elif on_error == "substitute":
+    draw, epoch = np.random.default_rng((seed, 3, place)), place - place % count
+    while True:
+      yield epoch + int(draw.integers(count))
+
+
+def _faults(tried: Mapping[int, str], records: Sequence[Any], place: int, instead: int) -> list[Fault]:
+  names = {number: str(getattr(records[number], "id", records[number])) for number in tried}
+  return [Fault(place, number, names[number], reason, instead) for number, reason in tried.items()]
+
+
+def _hopeless(tried: Mapping[int, str]) -> InputError:
+  reasons = list(tried.values())
+  named = "".join(f"\n  {reason}" for reason in reasons[:5])
+  return InputError(f"not one of {len(reasons)} records tried can be read; is the root right? The first:{named}")
+
+
+def _stack(samples: Iterable[Mapping[str, Any]], numbers: Sequence[int]) -> Batch:
+  """Rows of one batch; a number of -1 is a row that is masked out."""
+  samples = list(samples)
   shapes = {np.shape(s["clips"]) for s in samples}
   if len(shapes) > 1:
     raise InputError(
       f"clips of one batch differ in shape: {sorted(shapes)} [V,T,H,W,C]; end the steps with a crop or a resize to a "
       "fixed (width, height)"
     )
-  rows = [samples[i] if i < len(numbers) else samples[i % len(samples)] for i in range(size)]
-  labels = [-1 if s["label"] is None else s["label"] for s in rows]
+  labels = [-1 if s["label"] is None else s["label"] for s in samples]
+  index = np.array(numbers, np.int64)
   return {
-    "clips": np.stack([s["clips"] for s in rows]),
+    "clips": np.stack([s["clips"] for s in samples]),
     "label": np.array(labels, np.float32 if np.ndim(labels[0]) else np.int32),  # [B], of several classes [B,K]
-    "mask": np.arange(size) < len(numbers),
-    "index": np.array([*numbers, *[-1] * (size - len(numbers))], np.int64),
-  } | ({"known": np.stack([s["known"] for s in rows])} if "known" in rows[0] else {})
+    "mask": index >= 0,
+    "index": index,
+  } | ({"known": np.stack([s["known"] for s in samples])} if "known" in samples[0] else {})
