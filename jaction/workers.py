@@ -109,22 +109,24 @@ class Workers:
       self._end(process)
 
   def _start(self) -> "_Process":
-    with self._lock:
-      if self._closed:
-        raise RuntimeError("the workers are closed")
-      process = _Process()
-      self._live.add(process)
-    try:
-      process.begin(self._state)
-    except (EOFError, OSError, TimeoutError) as error:
-      status = self._end(process)
-      if self._closed:
-        raise RuntimeError("the workers are closed") from None
-      raise RuntimeError(f"a worker process did not start ({_cause(status)}; {error!r}); its error is above") from None
-    except BaseException:
-      self._end(process)
-      raise
-    return process
+    """A process that is ready.  One that is killed on the way there is tried once more."""
+    for last in (False, True):
+      with self._lock:
+        if self._closed:
+          raise RuntimeError("the workers are closed")
+        process = _Process()
+        self._live.add(process)
+      try:
+        process.begin(self._state)
+        return process
+      except (EOFError, OSError) as error:  # of which TimeoutError is one
+        status, fault = self._end(process), repr(error)
+      except BaseException:
+        self._end(process)
+        raise
+      if last and not self._closed:
+        raise RuntimeError(f"a worker process did not start ({_cause(status)}; {fault}); its error is above")
+    raise RuntimeError("the workers are closed")
 
   def _end(self, process: "_Process") -> int:
     with self._lock:
