@@ -27,8 +27,9 @@ def preprocessing(
   average: str = "prob",
   modality: str = "rgb",
   twice_sample: bool = False,
+  target_fps: float = 0.0,
 ) -> ml_collections.ConfigDict:
-  """What jaction.clips.Preprocessing reads; `frames_per_view` is clip_len unless given."""
+  """What jaction.clips.Preprocessing reads; `frames_per_view` is clip_len unless given, target_fps 0 the own rate."""
   return ml_collections.ConfigDict(
     {
       "sampler": sampler,
@@ -42,6 +43,7 @@ def preprocessing(
       "std": std,
       "average": average,
       "twice_sample": twice_sample,
+      "target_fps": target_fps,
       "out_of_bound": "loop",
       "modality": modality,
     }
@@ -73,6 +75,11 @@ def base() -> ml_collections.ConfigDict:
   c.data.labels = ""  # the classes' names, one a line
   c.data.multi_label = False  # several classes a video: labels become rows of 0 and 1, [K]
   c.data.threads = 2  # that decode and resize
+  c.data.processes = 0  # that decode and resize in place of the threads; 0: none
+  c.data.recycle = 0  # videos after which a process makes place for a new one; 0: never
+  c.data.timeout = 300.0  # seconds for a video in a process, after which it counts as unreadable; 0: any
+  c.data.on_error = "raise"  # a file that cannot be read: raise, substitute (another of the epoch), skip (the next one)
+  c.data.max_errors = 0.01  # such files in an epoch, beyond which the run stops: below 1 a share of it, else a number
   c.data.prefetch = 4  # batches
   c.data.cache_mb = 0  # of decoded, resized videos kept in memory
   c.preprocessing = ml_collections.ConfigDict()

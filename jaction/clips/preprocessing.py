@@ -44,6 +44,8 @@ class Preprocessing:
     mean, std: per channel in RGB order, 0..255; for `jaction.clips.device.normalize`.
     average: how the views' scores become the video's: "prob", "score" or "none".
     twice_sample, out_of_bound: what the sampler takes.
+    target_fps: the rate that the sampler counts in, whatever the video's own, so that a clip lasts as long in every
+      video: of each moment the frame that is shown then. 0: the video's own frames. Folders of frames have no rate.
     modality: what a record is read as, a name in MODALITIES; it sets the channels of the clips (`channels`).
       rgb: a video file or a folder of images. flow: a folder of grey images in x and y, 0..255; a flip turns x around.
       stacked_flow: the same, the clip_len frames of a clip on top of each other as one frame of channels x1, y1, x2 ...
@@ -68,6 +70,7 @@ class Preprocessing:
   twice_sample: bool = False
   out_of_bound: str = "loop"
   modality: str = "rgb"
+  target_fps: float = 0.0
 
   def __post_init__(self):
     for field in dataclasses.fields(self):
@@ -130,14 +133,15 @@ class Preprocessing:
     frames, steps = self._cached_frames(record, rng, cache) if cache is not None else (None, self.steps)
     if frames is None:
       with open_frames(record, flow=self._flow) as video:
-        frames, steps = video.read(self.indices(video.num_frames, rng)), self.steps
+        indices = self.indices(video.num_frames, rng, fps=getattr(video, "fps", None))
+        frames, steps = video.read(indices), self.steps
     return self._views(self._run(Clip(frames, label=record.label), steps, rng))
 
   def explained(self, record: Record, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """What the call gives, with "numbers" int64 [V,T], the frames' numbers in the video (a stack's first), and "total",
     how many frames it has; for pictures, not for sound."""
     with open_frames(record, flow=self._flow) as video:
-      indices = self.indices(video.num_frames, rng)
+      indices = self.indices(video.num_frames, rng, fps=getattr(video, "fps", None))
       clip = self._run(Clip(video.read(indices), label=record.label, numbers=indices), self.steps, rng)
       made = self._views(clip)
       first = clip.numbers[:: self.clip_len] if self.modality == "stacked_flow" else clip.numbers
@@ -181,9 +185,26 @@ class Preprocessing:
         sound = SOUND_STEPS[step](sound, **self.settings.get(step, {}))
     return np.ascontiguousarray(sound[..., None], np.float32)
 
-  def indices(self, total: int, rng: np.random.Generator | None = None, clip_len: int | None = None) -> np.ndarray:
-    """Which of a video's `total` frames: int64 [clips * clip_len]; as many for each video, so that they stack."""
+  def indices(
+    self,
+    total: int,
+    rng: np.random.Generator | None = None,
+    clip_len: int | None = None,
+    fps: float | None = None,
+  ) -> np.ndarray:
+    """Which of a video's `total` frames: int64 [clips * clip_len]; as many for each video, so that they stack.
+
+    `fps` is the video's rate, which target_fps wants; InputError where there is none.
+    """
     clip_len = clip_len or self.clip_len
+    if not self.target_fps:
+      return self._sampled(total, rng, clip_len)
+    if not fps:
+      raise InputError(f"target_fps is {self.target_fps:g}, and folders of frames have no rate; wanted 0, or videos")
+    moments = self._sampled(max(1, round(total * self.target_fps / fps)), rng, clip_len)
+    return np.minimum((moments + 0.5) * (fps / self.target_fps), total - 1).astype(np.int64)
+
+  def _sampled(self, total: int, rng: np.random.Generator | None, clip_len: int) -> np.ndarray:
     function = SAMPLERS[self.sampler]
     known = inspect.signature(function).parameters
     settings = {name: getattr(self, name) for name in ("clip_len", *_NEUTRAL) if name in known}
@@ -211,7 +232,14 @@ class Preprocessing:
       whole = cache.get(key, lambda: self._whole(record, lead, cache.max_bytes))
     except _TooLarge:
       return None, self.steps
-    return whole[self.indices(len(whole), rng)], rest
+    fps = None
+    if self.target_fps:
+      fps = float(cache.get((*key, "fps"), lambda: np.array(self._rate(record))))
+    return whole[self.indices(len(whole), rng, fps=fps)], rest
+
+  def _rate(self, record: Record) -> float:
+    with open_frames(record, flow=self._flow) as video:
+      return getattr(video, "fps", 0.0)
 
   def _whole(self, record: Record, lead: tuple[str, ...], max_bytes: int) -> np.ndarray:
     out = None
@@ -232,6 +260,11 @@ class Preprocessing:
         f"there is no sampler {self.sampler!r}; wanted one of {', '.join(SAMPLERS)}."
         f"{nearest(str(self.sampler), SAMPLERS)}"
       )
+    rate = self.target_fps
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or rate < 0:
+      raise InputError(f"target_fps is {rate!r}; wanted frames per second, or 0 for the video's own frames")
+    if rate and self.modality == "spectrogram":
+      raise InputError(f"target_fps is {rate:g}; wanted 0 where clips are spectrograms")
     for name in ("clip_len", "frame_interval", "num_clips", "frames_per_view"):
       if not is_count(getattr(self, name)):
         raise InputError(f"{name} is {getattr(self, name)!r}; wanted a whole number of at least 1")

@@ -13,8 +13,10 @@ from jaction.clips import transforms
 from jaction.clips.clip import Clip
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError
+from jaction.records import read_records
 from jaction.records.frames import FrameCache
 from jaction.records.record import Record
+from jaction.records.toy import make_toy_set
 
 TEST = {
   "sampler": "uniform",
@@ -184,6 +186,41 @@ def test_every_video_gives_as_many_views_however_short_it_is(folder):
   shapes = {made(folder(frames)[0])["clips"].shape for frames in (1, 3, 4, 20)}
   assert shapes == {(12, 4, 16, 16, 3)}
   assert made.indices(3, np.random.default_rng(0)).shape == (8,)  # training takes each clip once
+
+
+@pytest.mark.parametrize("fps", [12.0, 29.97, 30.0, 59.94])
+def test_with_a_target_rate_a_clip_lasts_as_long_in_every_video(fps):
+  made = Preprocessing.from_json(
+    TEST | {"clip_len": 8, "frame_interval": 2, "num_clips": 3, "frames_per_view": 8, "target_fps": 30.0}
+  )
+  seconds = 10
+  indices = made.indices(round(fps * seconds), fps=fps).reshape(3, 8)
+  times = indices / fps
+  wanted = dataclasses.replace(made, target_fps=0.0).indices(30 * seconds).reshape(3, 8) / 30
+  assert np.abs(times - wanted).max() < 1 / fps + 1e-9  # the frame that is shown at that moment
+  drawn = made.indices(round(fps * seconds), np.random.default_rng(0), fps=fps)
+  assert drawn.min() >= 0 and drawn.max() < round(fps * seconds)
+
+
+def test_at_the_videos_own_rate_a_target_rate_changes_nothing():
+  plain = Preprocessing.from_json(TEST | {"clip_len": 8, "frame_interval": 2, "num_clips": 3, "frames_per_view": 8})
+  for total in (1, 7, 50, 301):
+    for key in (None, 1):
+      rng = lambda key=key: None if key is None else np.random.default_rng(key)  # noqa: E731
+      same = dataclasses.replace(plain, target_fps=23.976).indices(total, rng(), fps=23.976)
+      np.testing.assert_array_equal(same, plain.indices(total, rng()))
+
+
+def test_a_target_rate_wants_a_video_and_gives_the_same_from_the_cache(folder, tmp_path):
+  with pytest.raises(InputError, match="folders of frames have no rate"):
+    Preprocessing.from_json(TEST | {"target_fps": 10})(folder(6)[0])
+  with pytest.raises(InputError, match="target_fps is -1"):
+    Preprocessing.from_json(TEST | {"target_fps": -1})
+  make_toy_set(tmp_path / "toy", videos=(8, 8, 8))
+  for record in read_records(tmp_path / "toy" / "train.txt")[:3]:
+    made, cache = Preprocessing.from_json(TEST | {"target_fps": 7.5}), FrameCache(10**8)
+    once, again = made(record, None, cache), made(record, None, cache)
+    assert np.array_equal(once["clips"], made(record)["clips"]) and np.array_equal(once["clips"], again["clips"])
 
 
 def test_labels_follow_flips_and_reversals(folder):
