@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaction.batches import evaluation_batches, put, training_batches
-from jaction.errors import InputError
+from jaction.errors import InputError, MediaError
 from jaction.train.mesh import make_mesh
 
 
@@ -121,3 +121,99 @@ def test_no_records_and_odd_shards_are_errors(function, options):
     function([], preprocess, batch_size=2, **options)
   with pytest.raises(InputError, match="multiple of 2"):
     function([1], preprocess, batch_size=3, shard=(0, 2), **options)
+
+
+def damaged(*bad):
+  def prepare(record, rng=None, cache=None):
+    if record in bad:
+      raise MediaError(f"{record}: cannot be read")
+    return preprocess(record, rng, cache)
+
+  return prepare
+
+
+def taken(prepare, on_error, count=10, **options):
+  options = {"batch_size": 4, "seed": 7} | options
+  with training_batches(list(range(10)), prepare, on_error=on_error, **options) as batches:
+    pairs = [(next(batches), batches.take_faults()) for _ in range(count)]
+  return [batch for batch, _ in pairs], [fault for _, faults in pairs for fault in faults]
+
+
+@pytest.mark.parametrize("on_error", ["substitute", "skip"])
+def test_what_stands_in_for_a_bad_file_depends_on_its_place_alone(on_error):
+  batches, faults = taken(damaged(3, 8), on_error)
+  assert not {3, 8} & set(np.concatenate([b["index"] for b in batches]).tolist())
+  assert all(b["mask"].all() for b in batches)
+  for options in ({"threads": 0}, {"threads": 5, "prefetch": 9}):
+    other, others = taken(damaged(3, 8), on_error, **options)
+    same(batches, other)
+    assert faults == others
+  same(taken(damaged(3, 8), on_error, 6, start_step=4)[0], batches[4:])
+  parts = [taken(damaged(3, 8), on_error, shard=(i, 2)) for i in (0, 1)]
+  for step, batch in enumerate(batches):
+    np.testing.assert_array_equal(np.concatenate([part[0][step]["clips"] for part in parts]), batch["clips"])
+  assert sorted(parts[0][1] + parts[1][1]) == sorted(faults)
+
+
+@pytest.mark.parametrize("on_error", ["substitute", "skip"])
+def test_other_places_keep_their_records_and_draws(on_error):
+  good, (batches, faults) = taken(preprocess, "raise")[0], taken(damaged(3, 8), on_error)
+  at_fault = {fault.place for fault in faults}
+  wanted = {4 * step + row for step in range(10) for row in range(4) if good[step]["index"][row] in (3, 8)}
+  assert at_fault == wanted and len(wanted) == 8
+  for step in range(10):
+    for row in set(range(4)) - {place - 4 * step for place in at_fault}:
+      np.testing.assert_array_equal(batches[step]["clips"][row], good[step]["clips"][row])
+  for fault in faults:
+    assert fault.instead == batches[fault.place // 4]["index"][fault.place % 4]
+    assert fault.id == str(fault.number) and fault.reason == f"{fault.number}: cannot be read"
+
+
+def test_skipping_takes_the_next_good_record_of_the_stream():
+  order = list(range(10)).__getitem__
+  batches, faults = taken(damaged(1, 2, 5), "skip", 2, order=lambda place: order(place % 10))
+  assert np.concatenate([b["index"] for b in batches]).tolist() == [0, 3, 3, 3, 4, 6, 6, 7]
+  assert [(f.place, f.number, f.instead) for f in faults] == [(1, 1, 3), (1, 2, 3), (2, 2, 3), (5, 5, 6)]
+
+
+@pytest.mark.parametrize("on_error", ["substitute", "skip"])
+def test_a_set_of_which_nothing_can_be_read_ends_with_an_error(on_error):
+  with pytest.raises(InputError, match="not one of 10 records tried can be read"):
+    taken(damaged(*range(10)), on_error)
+
+
+def test_an_unknown_policy_is_an_error_and_an_evaluation_refuses_substitutes():
+  with pytest.raises(InputError, match="Near it: substitute"):
+    taken(preprocess, "substitut")
+  with pytest.raises(InputError, match="wanted one of raise, skip"):
+    evaluation_batches([1], preprocess, batch_size=1, on_error="substitute")
+
+
+def test_other_errors_than_of_media_are_raised_whatever_the_policy():
+  def broken(record, rng=None, cache=None):
+    raise InputError("a setting is wrong")
+
+  with pytest.raises(InputError, match="a setting is wrong"):
+    taken(broken, "skip", 1)
+
+
+@pytest.mark.parametrize("shards", [1, 2, 3])
+@pytest.mark.parametrize("count, batch", [(1, 6), (7, 6), (11, 6), (13, 12), (12, 6)])
+@pytest.mark.parametrize("bad", [(), (0,), (6, 7, 8, 9, 10)])
+def test_shards_of_an_evaluation_cover_it_exactly_but_for_bad_files(shards, count, batch, bad):
+  bad = [number for number in bad if number < count and count > 1]
+  seen, faults, sizes = [], [], set()
+  for i in range(shards):
+    with evaluation_batches(
+      list(range(count)), damaged(*bad), batch_size=batch, shard=(i, shards), on_error="skip"
+    ) as batches:
+      got = list(batches)
+      faults += batches.take_faults()
+    sizes.add(len(got))
+    for b in got:
+      assert len(b["clips"]) == batch // shards and ((b["index"] >= 0) == b["mask"]).all()
+      seen += b["index"][b["mask"]].tolist()
+      np.testing.assert_array_equal(b["clips"][b["mask"], 0, 0, 0, 0, 0], b["index"][b["mask"]])
+  assert sorted(seen) == [number for number in range(count) if number not in bad]
+  assert len(sizes) == 1
+  assert sorted(fault.number for fault in faults) == bad and all(fault.instead == -1 for fault in faults)

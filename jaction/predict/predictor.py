@@ -75,14 +75,16 @@ class Predictor:
     multi_label: bool = False,
     batch_size: int = 8,
     threads: int = 2,
+    on_error: str = "raise",
     progress: Callable[[int], None] | None = None,
   ) -> Scores:
     """Scores [N, K] in the order of the records ([N, V, K] where nothing is averaged).
 
-    With `multi_label` the labels beside them are [N, K] of 0 and 1.
+    With `multi_label` the labels beside them are [N, K] of 0 and 1.  With on_error="skip" videos that cannot be read
+    are left out: `Scores.index` says which were scored, `Scores.faults` why the others were not.
     """
     preprocess = MultiHot(self.preprocessing, self.num_classes) if multi_label else self.preprocessing
-    batches = evaluation_batches(records, preprocess, batch_size=batch_size, threads=threads)
+    batches = evaluation_batches(records, preprocess, batch_size=batch_size, threads=threads, on_error=on_error)
     return score_batches(self._step, self.folder.variables, batches, progress=progress)
 
   def probabilities(self, scores: Scores) -> np.ndarray:

@@ -24,6 +24,7 @@ class Scores(NamedTuple):
   scores: np.ndarray  # [N,K] float32; [N,V,K] where the views are not averaged
   labels: np.ndarray  # [N] int64, -1 where the record has none; [N,K] of 0 and 1 where a record has several
   index: np.ndarray  # [N] int64, ascending
+  faults: tuple = ()  # jaction.faults.Fault of each record that was skipped; their numbers are not in index
 
 
 def average_views(scores: Array, kind: str = "prob") -> Array:
@@ -135,7 +136,8 @@ def score_batches(
     raise InputError("there is nothing to score: the list of videos is empty.")
   scores, labels, index = (np.concatenate(column) for column in zip(*rows, strict=True))
   order = np.argsort(index, kind="stable")
-  return Scores(scores[order], labels[order].astype(np.int64), index[order].astype(np.int64))
+  take = getattr(batches, "take_faults", tuple)  # any other iterable of batches has none
+  return Scores(scores[order], labels[order].astype(np.int64), index[order].astype(np.int64), tuple(take()))
 
 
 def probabilities(scores: np.ndarray, kind: str) -> np.ndarray:

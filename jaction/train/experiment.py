@@ -12,11 +12,12 @@ import jax
 import jax.numpy as jnp
 
 from jaction import folders
-from jaction.batches import Batches, evaluation_batches, training_batches
+from jaction.batches import Batches, Processes, evaluation_batches, training_batches
 from jaction.checkpoints import Checkpoints
 from jaction.clips.multihot import MultiHot, known_classes, several
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError
+from jaction.faults import BadFiles, check_on_error
 from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
 from jaction.metrics.multilabel import summary as multi_label_summary
 from jaction.models import create_model, frozen_leaves, initialize
@@ -44,6 +45,7 @@ class Experiment:
   def __init__(self, config: Mapping[str, Any]):
     self.config, data = config, config["data"]
     check_numbers(config)
+    check_on_error(data["on_error"])
     self.root = os.path.expanduser(data["root"])
     self.mesh, self.batch_size = make_mesh(), config["batch_size"]
     check_batch_size("batch_size", self.batch_size, self.mesh)
@@ -172,8 +174,6 @@ class Experiment:
     return jax.device_put(TrainState(**checkpoints.restore(template)), whole(self.mesh))
 
   def training_batches(self, start: int) -> Batches:
-    data, cache = self.config["data"], self.cache
-    options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": cache, "seed": self.config["seed"]}
     return training_batches(
       self.records,
       self.prepare["train"],
@@ -181,19 +181,43 @@ class Experiment:
       start_step=start,
       stop_step=self.total,
       order=self.order,
-      **options,
+      seed=self.config["seed"],
+      on_error=self.config["data"]["on_error"],
+      **self._loading(),
     )
 
-  def evaluate(self, state: TrainState, log: Log, done: int) -> dict[str, float]:
-    """Loss and accuracies on the validation list, which are logged too."""
-    began, data = time.perf_counter(), self.config["data"]
-    options = {"threads": data["threads"], "prefetch": data["prefetch"], "cache": self.cache}
+  def _loading(self) -> dict[str, Any]:
+    data = self.config["data"]
+    processes = Processes(data["processes"], data["recycle"], data["timeout"])
+    return {"threads": data["threads"], "processes": processes, "prefetch": data["prefetch"], "cache": self.cache}
+
+  def bad_files(self, folder: pathlib.Path, start: int) -> BadFiles:
+    return BadFiles(folder / "bad_files.jsonl", limit=self.config["data"]["max_errors"], start=start)
+
+  def note_bad(self, batches: Batches, bad: BadFiles, step: int) -> int:
+    """Writes what could not be read for the batches of training given until now, the last for `step`; how many."""
+    count, ids = 0, [record.id for record in self.records] if self.config["data"]["on_error"] != "raise" else []
+    for fault in batches.take_faults():
+      count += bad.add([fault], ids, step=step, epoch=fault.place // self.epoch, videos=self.epoch)
+    return count
+
+  def evaluate(self, state: TrainState, log: Log, done: int, bad: BadFiles) -> dict[str, float]:
+    """Loss and accuracies on the validation list, which are logged too; of the videos that can be read."""
+    began = time.perf_counter()
     batches = evaluation_batches(
-      self.val_records, self.prepare["test"], batch_size=self.config["eval"]["batch_size"], **options
+      self.val_records,
+      self.prepare["test"],
+      batch_size=self.config["eval"]["batch_size"],
+      # One video is never scored by another.
+      on_error="raise" if self.config["data"]["on_error"] == "raise" else "skip",
+      **self._loading(),
     )
     result = score_batches(self.predict, state.variables, batches)
+    ids, epoch = [record.id for record in self.val_records], done * self.batch_size // self.epoch
+    faults = bad.add(result.faults, ids, step=done, epoch=epoch, videos=len(ids), kind="val")
     if self.multi_label:
-      known = known_classes(self.val_records, result.labels.shape[1]) if self.categories else None
+      records = [self.val_records[number] for number in result.index]
+      known = known_classes(records, result.labels.shape[1]) if self.categories else None
       metrics = {"loss": mean_binary_loss(result.scores, result.labels)}
       metrics |= multi_label_summary(result.scores, result.labels, self.categories, known)
     else:
@@ -201,7 +225,7 @@ class Experiment:
       metrics = {"loss": mean_loss(result.scores, result.labels, self.preprocess["test"].average)}
       metrics |= dict(zip(("top1", "top5"), tops, strict=False))
       metrics["mean_class_accuracy"] = mean_class_accuracy(result.scores, result.labels)
-    metrics = {name: float(value) for name, value in metrics.items()}
+    metrics = {name: float(value) for name, value in metrics.items()} | ({"bad_files": float(faults)} if faults else {})
     log.evaluation(done, metrics, time.perf_counter() - began)
     return metrics
 

@@ -51,7 +51,7 @@ class Log:
 
   def _clear(self) -> None:
     self._sums: dict[str, tuple[float, float]] = {}
-    self._steps, self._waited, self._since = 0, 0.0, time.perf_counter()
+    self._steps, self._waited, self._since, self._bad = 0, 0.0, time.perf_counter(), 0
 
   def restart_clock(self) -> None:
     """Leaves the time since the last row, in which nothing was trained (evaluation, saving), out of the rates."""
@@ -62,8 +62,11 @@ class Log:
     """Prints a line for people, above the bar."""
     self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-  def step(self, step: int, lr: float, sums: Mapping[str, tuple[Any, Any]], waited: float) -> None:
+  def step(self, step: int, lr: float, sums: Mapping[str, tuple[Any, Any]], waited: float, bad_files: int = 0) -> None:
     """Takes the sums and counts of finished step number `step` (from 1) and the seconds the device waited for data.
+
+    `bad_files` counts the reads that failed for the step's batch and for which other videos stand in; rows that have
+    any say so.
 
     Raises InputError, naming the step, where the loss is not finite.
     """
@@ -78,6 +81,7 @@ class Log:
       before = self._sums.get(name, (0.0, 0.0))
       self._sums[name] = (before[0] + value, before[1] + count)
     self._steps, self._waited, self._lr = self._steps + 1, self._waited + waited, lr
+    self._bad += bad_files
     now = time.perf_counter()
     if self._began is None:  # the first step compiles; time left is reckoned without it
       self._began, self._first, self._said = now, step, now
@@ -111,13 +115,14 @@ class Log:
     took = max(time.perf_counter() - self._since, 1e-9)
     means = {name: value / count for name, (value, count) in self._sums.items()}
     rate = {"lr": self._lr, "clips_per_second": self._steps * self._batch_size / took, "waiting": self._waited / took}
-    self._write(step, "train", means | rate)
+    self._write(step, "train", means | rate | ({"bad_files": self._bad} if self._bad else {}))
     self._clear()
 
   def evaluation(self, step: int, metrics: Mapping[str, float], seconds: float) -> None:
     """Writes the row of an evaluation after `step` finished steps, and says it."""
     self._write(step, "val", dict(metrics) | {"seconds": seconds})
-    said = "  ".join(f"{k} {v:.3f}" if k == "loss" else f"{k} {v:.1%}" for k, v in metrics.items())
+    forms = {"loss": "{:.3f}", "bad_files": "{:.0f}"}
+    said = "  ".join(f"{k} {forms.get(k, '{:.1%}').format(v)}" for k, v in metrics.items())
     self.say(f"step {step}/{self._total}  epoch {step * self._epochs:.1f}  val: {said}")
     self.restart_clock()
 

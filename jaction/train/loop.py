@@ -14,6 +14,7 @@ import numpy as np
 
 from jaction.batches import put
 from jaction.checkpoints import Checkpoints
+from jaction.faults import BadFiles
 from jaction.train.experiment import Experiment
 from jaction.train.log import Log
 from jaction.train.state import TrainState
@@ -50,7 +51,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
         )
       if start < run.total:
         with _sigterm() as stop:
-          _steps(run, state, start, log, checkpoints, folder, stop)
+          _steps(run, state, start, log, checkpoints, folder, stop, run.bad_files(folder, start))
       log.curves()
     return run.export(checkpoints, folder)
 
@@ -63,19 +64,21 @@ def _steps(
   checkpoints: Checkpoints,
   folder: pathlib.Path,
   stop: list[int],
+  bad: BadFiles,
 ) -> None:
   """The steps from `start` on; whenever `stop` is filled the state is saved and SystemExit(STOPPED) raised."""
   with run.training_batches(start) as batches, concurrent.futures.ThreadPoolExecutor(1) as watcher:
     batch, waited, pending = put(next(batches), run.mesh), 0.0, None
+    faults = run.note_bad(batches, bad, start + 1)
     for done in range(start + 1, run.total + 1):
       lr = run.schedule(done - 1)
       state, sums = run.step(state, batch, np.float32(lr))
       if pending:  # one step behind, so that the device never waits for the log
         log.step(*pending)
-      pending = (done, lr, sums, waited)
+      pending = (done, lr, sums, waited, faults)
       if done < run.total:  # the next batch is fetched and on its way while the device computes
         fetched, waited = _fetch(batches, sums["loss"][0], watcher)
-        batch = put(fetched, run.mesh)
+        batch, faults = put(fetched, run.mesh), run.note_bad(batches, bad, done + 1)
       last = done == run.total
       evaluates = run.has_val and (last or (run.eval_every and done % run.eval_every == 0))
       saves = last or evaluates or stop or (run.save_every and done % run.save_every == 0)
@@ -84,7 +87,7 @@ def _steps(
       log.step(*pending)  # before anything is saved: a state behind a loss that is not finite never is
       pending = None
       log.flush(done)
-      metrics = run.evaluate(state, log, done) if evaluates else None
+      metrics = run.evaluate(state, log, done, bad) if evaluates else None
       checkpoints.save(done, state.tree(), metrics)
       if metrics and checkpoints.best() == done and not last:
         run.export(checkpoints, folder)

@@ -22,7 +22,8 @@ from jaction.errors import InputError
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy", "av", "opencv-python-headless")
 # What may change between the starts of one run: the result does not hang on it.
 FREE = (
-  *("log", "data.root", "data.threads", "data.prefetch", "data.cache_mb"),
+  *("log", "data.root", "data.threads", "data.processes", "data.recycle", "data.timeout", "data.prefetch"),
+  *("data.cache_mb", "data.on_error", "data.max_errors"),  # places before a bad file stay what they were
   *("eval.batch_size", "checkpoint.keep"),
 )
 
