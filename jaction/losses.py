@@ -148,7 +148,8 @@ def actions(
 
   Args:
     logits, labels: [R,K]; column 0 is nobody's action and is left out, as are boxes without any action (counts 0).
-    multi_label: sigmoid cross entropy, the mean over classes; else softmax cross entropy, a box's labels sharing its weight.
+    multi_label: sigmoid cross entropy, the mean over classes; else softmax cross entropy, a box's labels sharing its
+      weight.
     focal_gamma, focal_alpha: alpha * (1 - exp(-loss))^gamma * loss of each element (arXiv:1708.02002).
 
   The reference's loss is sum(loss * counts) / sum(counts).  Source: BBoxHeadAVA of MMAction2 0.24.

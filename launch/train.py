@@ -30,7 +30,12 @@ A duration has three keys, of which one is above zero: --config.duration.epochs=
 With --config given, --help lists its keys.
 """
 
-_CHANNELS = {"flow": ("x", "y"), "stacked_flow": ("x", "y"), "spectrogram": ("of the log-mel feature",)}
+_CHANNELS = {
+  "flow": ("x", "y"),
+  "stacked_flow": ("x", "y"),
+  "motion": ("x", "y"),
+  "spectrogram": ("of the log-mel feature",),
+}
 
 
 def main(argv: list[str]) -> int | None:

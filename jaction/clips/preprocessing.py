@@ -24,7 +24,7 @@ from jaction.records.record import Record
 from jaction.records.sound import read_feature, read_waveform
 
 AVERAGES = ("prob", "score", "none")
-MODALITIES = ("rgb", "flow", "stacked_flow", "spectrogram")
+MODALITIES = ("rgb", "flow", "stacked_flow", "motion", "spectrogram")
 _CHUNK = 64  # frames decoded at a time on the way into a cache: bounds the memory that full-size frames take
 # Fields that a sampler may not know, and the value that means nothing to it.
 _NEUTRAL = {"frame_interval": 1, "num_clips": 1, "twice_sample": False, "out_of_bound": "loop"}
@@ -49,6 +49,7 @@ class Preprocessing:
     modality: what a record is read as, a name in MODALITIES; it sets the channels of the clips (`channels`).
       rgb: a video file or a folder of images. flow: a folder of grey images in x and y, 0..255; a flip turns x around.
       stacked_flow: the same, the clip_len frames of a clip on top of each other as one frame of channels x1, y1, x2 ...
+      motion: a video file's own motion vectors, as flow images are (see records/motion.py); nothing is computed.
       spectrogram: clip_len rows of it, T = clip_len, zeros where it is short. With the step "mel" it is made of the
       sound of a wav or video file, without it of a .npy file of features [T,F]. With the step "cut" clips count in
       frames of the video, as the record has them, and so many rows (with "mel": samples) go with each, as in MMAction2.
@@ -86,8 +87,8 @@ class Preprocessing:
 
   @property
   def channels(self) -> int:
-    """C of the clips: 3 of rgb, 2 of flow (x, y), 2 * clip_len of stacked flow, 1 of a spectrogram."""
-    return {"rgb": 3, "flow": 2, "stacked_flow": 2 * self.clip_len, "spectrogram": 1}[self.modality]
+    """C of the clips: 3 of rgb, 2 of flow and motion (x, y), 2 * clip_len of stacked flow, 1 of a spectrogram."""
+    return {"rgb": 3, "flow": 2, "stacked_flow": 2 * self.clip_len, "motion": 2, "spectrogram": 1}[self.modality]
 
   @property
   def template(self) -> str:
@@ -132,7 +133,7 @@ class Preprocessing:
       return {"clips": self._spectrogram(record, rng, cache), "label": label}
     frames, steps = self._cached_frames(record, rng, cache) if cache is not None else (None, self.steps)
     if frames is None:
-      with open_frames(record, flow=self._flow) as video:
+      with open_frames(record, flow=self._flow, motion=self.modality == "motion") as video:
         indices = self.indices(video.num_frames, rng, fps=getattr(video, "fps", None))
         frames, steps = video.read(indices), self.steps
     return self._views(self._run(Clip(frames, label=record.label), steps, rng))
@@ -140,7 +141,7 @@ class Preprocessing:
   def explained(self, record: Record, rng: np.random.Generator | None = None) -> dict[str, Any]:
     """What the call gives, with "numbers" int64 [V,T], the frames' numbers in the video (a stack's first), and "total",
     how many frames it has; for pictures, not for sound."""
-    with open_frames(record, flow=self._flow) as video:
+    with open_frames(record, flow=self._flow, motion=self.modality == "motion") as video:
       indices = self.indices(video.num_frames, rng, fps=getattr(video, "fps", None))
       clip = self._run(Clip(video.read(indices), label=record.label, numbers=indices), self.steps, rng)
       made = self._views(clip)
@@ -217,7 +218,7 @@ class Preprocessing:
 
   def _run(self, clip: Clip, steps: tuple[str, ...], rng: np.random.Generator | None) -> Clip:
     for step in steps:
-      flow = {"flow": True} if step == "flip" and self._flow else {}
+      flow = {"flow": True} if step == "flip" and (self._flow or self.modality == "motion") else {}
       clip = STEPS[step](clip, rng, **(flow | self.settings.get(step, {})))
     return clip
 
@@ -227,7 +228,15 @@ class Preprocessing:
     """The sampled frames out of the cache, and the steps that are left to do; None where the video does not fit."""
     lead, rest = (self.steps[:1], self.steps[1:]) if self.steps[:1] == ("resize",) else ((), self.steps)
     settings = json.dumps(thawed(self.settings.get("resize", {})), sort_keys=True) if lead else None
-    key: Hashable = (record.source, record.template, record.first, record.offset, record.frames, self._flow, settings)
+    key: Hashable = (
+      record.source,
+      record.template,
+      record.first,
+      record.offset,
+      record.frames,
+      self.modality,
+      settings,
+    )
     try:
       whole = cache.get(key, lambda: self._whole(record, lead, cache.max_bytes))
     except _TooLarge:
@@ -238,12 +247,12 @@ class Preprocessing:
     return whole[self.indices(len(whole), rng, fps=fps)], rest
 
   def _rate(self, record: Record) -> float:
-    with open_frames(record, flow=self._flow) as video:
+    with open_frames(record, flow=self._flow, motion=self.modality == "motion") as video:
       return getattr(video, "fps", 0.0)
 
   def _whole(self, record: Record, lead: tuple[str, ...], max_bytes: int) -> np.ndarray:
     out = None
-    with open_frames(record, flow=self._flow) as video:
+    with open_frames(record, flow=self._flow, motion=self.modality == "motion") as video:
       for start in range(0, video.num_frames, _CHUNK):
         frames = video.read(range(start, min(start + _CHUNK, video.num_frames)))
         frames = self._run(Clip(frames), lead, None).frames

@@ -141,13 +141,16 @@ def read_image(path: str, *, grey: bool = False) -> np.ndarray:
 Frames = Video | FrameFolder | NpyFrames | ImageFrames
 
 
-def open_frames(record: Record, *, flow: bool = False) -> Frames:
+def open_frames(record: Record, *, flow: bool = False, motion: bool = False) -> Frames:
   """The frames of a record, whatever they lie in: use it in a `with`.
 
-  InputError where they are no optical flow and `flow` is wanted, or the other way round: it is not computed here.
+  With `motion` they are a video's motion vectors, as pictures of two channels (records/motion.py).  InputError where they
+  are no optical flow and `flow` is wanted, or the other way round: it is not computed here.
   """
   if record.kind not in ("video", "image"):
     raise InputError(f"{record.source}: is a sound ({record.kind}), pictures were wanted")
+  if motion and (record.template is not None or record.kind != "video" or record.source.endswith(".npy")):
+    raise InputError(f"{record.source}: motion vectors are told by video files alone")
   if record.template is None and record.stored is None and record.data is None and record.source.endswith(".npy"):
     return _npy(record, flow)
   if flow != is_flow(record.template):
@@ -156,7 +159,11 @@ def open_frames(record: Record, *, flow: bool = False) -> Frames:
     raise InputError(f"{record.source}: holds {held}; {wanted}, were wanted (flow is not computed from a video)")
   if record.stored is not None or record.data is not None:
     values = stored_values(record) if record.data is None else [record.data]
-    return ImageFrames(values, record.source) if holds_images(values[0]) else Video(values[0], name=record.source)
+    if not holds_images(values[0]):
+      return Video(values[0], name=record.source, motion=motion)
+    if motion:
+      raise InputError(f"{record.source}: holds images; motion vectors are told by videos alone")
+    return ImageFrames(values, record.source)
   if record.kind == "image" and record.template is None:
     folder, name = os.path.split(record.source)
     template = name.replace("{", "{{").replace("}", "}}")  # whatever its number
@@ -164,8 +171,8 @@ def open_frames(record: Record, *, flow: bool = False) -> Frames:
   if record.template is not None:
     return FrameFolder(record)
   if is_remote(record.source):
-    return Video(read_remote(record.source), name=record.source)
-  return Video(record.source)
+    return Video(read_remote(record.source), name=record.source, motion=motion)
+  return Video(record.source, motion=motion)
 
 
 def _npy(record: Record, flow: bool) -> NpyFrames:

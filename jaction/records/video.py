@@ -22,6 +22,7 @@ from av.video.reformatter import VideoReformatter
 
 from jaction.errors import InputError, MediaError
 from jaction.records.facts import check_file, check_indices, is_cover, is_hidden, orientation
+from jaction.records.motion import motion_image, motion_picture
 
 # Codecs whose packets carry the timestamp of the one frame they hold; the others are counted.
 INDEXED = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "libdav1d"})
@@ -34,7 +35,9 @@ ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ o
 ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
 # Decoders that can leave out pictures on which no other rests: the way from a keyframe to a wanted frame is shorter.
 SKIPPING = frozenset({"h264", "hevc"})
+VECTORS = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})  # codecs whose decoders tell motion vectors
 NEAR = 8  # frames that are quicker decoded than skipped by a seek
+BUFFER = 64 << 10  # bytes asked of a file in memory at once: fewer calls into Python than PyAV's 32 kB
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
 
@@ -55,16 +58,22 @@ class Video:
     width, height: pixels, as shown.
   """
 
-  def __init__(self, source: str | os.PathLike | bytes, *, threads: int = 1, name: str | None = None):
+  def __init__(
+    self, source: str | os.PathLike | bytes, *, threads: int = 1, name: str | None = None, motion: bool = False
+  ):
     """Opens a path, or a whole file's bytes. `threads`: of the decoder; more than 1 pays only for large pictures.
 
     `name`: what errors call it; by default the path, or how many bytes they are.
+    `motion`: a frame is not its picture but its motion vectors, [height, width, 2]: see records/motion.py.
 
-    Raises MediaError, which names the file, where it is absent, holds no video, or no frame of it can be decoded.
+    Raises InputError for motion vectors of a codec that tells none, MediaError, which names the file, where it is
+    absent, holds no video, or no frame of it can be decoded.
     """
     self.name = name or (f"<{len(source)} bytes>" if isinstance(source, bytes) else os.fspath(source))
     self._source = source
     self._threads = threads
+    self._motion = motion
+    self.channels = 2 if motion else 3
     self._container: Any = None  # None when closed, as the stream
     self._reformatter = VideoReformatter()  # one for all frames: making its tables costs a third of the time
     self._stream: Any = None
@@ -94,21 +103,21 @@ class Video:
       container.close()
 
   def read(self, indices: Iterable[int]) -> np.ndarray:
-    """Frames `indices`, in any order and with repeats: uint8 [n, height, width, 3], RGB.
+    """Frames `indices`, in any order and with repeats: uint8 [n, height, width, 3], RGB (with `motion` [..., 2]).
 
     Raises InputError for an index outside [0, num_frames), MediaError for a frame that cannot be decoded.
     """
     wanted = check_indices(indices, self.num_frames, self.name)
     if self._stream is None:
       raise InputError(f"{self.name}: read after close")
-    frames = np.empty((len(wanted), self.height, self.width, 3), np.uint8)
+    frames = np.empty((len(wanted), self.height, self.width, self.channels), np.uint8)
     places: dict[int, list[int]] = {}
     for place, index in enumerate(wanted.tolist()):
       places.setdefault(index, []).append(place)
     with self._errors("decoded"):
       for index, frame in self._find(sorted(places)):
         first, *others = places.pop(index)
-        frames[first] = self._rgb(frame)
+        frames[first] = self._vectors(frame) if self._motion else self._rgb(frame)
         for place in others:
           frames[place] = frames[first]
     if places:
@@ -136,7 +145,9 @@ class Video:
     # The prefix and the list of protocols: a name is a name, never an address, and a playlist opens no connection.
     source = io.BytesIO(self._source) if isinstance(self._source, bytes) else "file:" + os.path.abspath(self._source)
     with self._errors("opened as a video"):
-      self._container = av.open(source, container_options={"protocol_whitelist": "file"}, **ANY_TITLE)
+      self._container = av.open(
+        source, container_options={"protocol_whitelist": "file"}, buffer_size=BUFFER, **ANY_TITLE
+      )
     streams = [s for s in self._container.streams.video if not is_cover(s)]
     kinds = sorted({s.type for s in self._container.streams if s.type != "video"})
     if self._container.format.name == "tty":  # FFmpeg takes any text for the film of a terminal
@@ -146,6 +157,12 @@ class Video:
     stream = streams[0]
     if stream.codec_context is None:
       raise MediaError(f"{self.name}: no decoder for its video")
+    if self._motion:
+      if stream.codec_context.name not in VECTORS:
+        raise InputError(
+          f"{self.name}: {stream.codec_context.name} video gives no motion vectors; wanted {', '.join(sorted(VECTORS))}"
+        )
+      stream.codec_context.options = {"flags2": "+export_mvs"}
     stream.codec_context.thread_count = self._threads
     stream.codec_context.thread_type = "AUTO" if self._threads > 1 else "NONE"
     return stream
@@ -299,6 +316,15 @@ class Video:
         yield index, frame
       if not wanted:
         return
+
+  def _vectors(self, frame: av.VideoFrame) -> np.ndarray:
+    if (frame.width, frame.height) != self._size:
+      raise MediaError(f"{self.name}: its pictures change their size, and motion vectors do not scale")
+    field, (transpose, flip_rows, flip_columns) = motion_picture(frame), self._turn
+    if transpose:
+      field = field.swapaxes(0, 1)[..., ::-1]
+    turned = field[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+    return motion_image(turned * np.float32([-1 if flip_columns else 1, -1 if flip_rows else 1]))
 
   def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
     width, height = self._size
