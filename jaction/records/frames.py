@@ -144,8 +144,8 @@ Frames = Video | FrameFolder | NpyFrames | ImageFrames
 def open_frames(record: Record, *, flow: bool = False, motion: bool = False) -> Frames:
   """The frames of a record, whatever they lie in: use it in a `with`.
 
-  With `motion` they are a video's motion vectors, as pictures of two channels (records/motion.py).  InputError where they
-  are no optical flow and `flow` is wanted, or the other way round: it is not computed here.
+  With `motion` they are a video's motion vectors, as pictures of two channels (records/motion.py).  InputError where
+  they are no optical flow and `flow` is wanted, or the other way round: it is not computed here.
   """
   if record.kind not in ("video", "image"):
     raise InputError(f"{record.source}: is a sound ({record.kind}), pictures were wanted")
