@@ -7,6 +7,7 @@ entry{1: name, 2: Feature}, Feature{1: bytes list | 2: floats | 3: integers}, ea
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from jaction.errors import MediaError
 
@@ -14,7 +15,7 @@ Values = list[bytes] | list[int] | list[float]
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5  # wire types
 
 
-def encode_example(features: Mapping[str, Sequence[bytes] | Sequence[int]]) -> bytes:
+def encode_example(features: Mapping[str, Sequence[Any]]) -> bytes:
   """Features by name -> a serialised Example; values of a feature are all bytes or all integers."""
   entries = []
   for name, values in features.items():
@@ -67,7 +68,7 @@ def _signed(value: int) -> int:
   return value - (1 << 64) if value >> 63 else value
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+def _fields(data: memoryview) -> Iterator[tuple[int, int, Any]]:
   """(number, wire type, value) of each field of a message; of a varint the value is an int."""
   at = 0
   while at < len(data):
