@@ -37,7 +37,6 @@ ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if "metadata_errors" 
 SKIPPING = frozenset({"h264", "hevc"})
 VECTORS = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})  # codecs whose decoders tell motion vectors
 NEAR = 8  # frames that are quicker decoded than skipped by a seek
-BUFFER = 64 << 10  # bytes asked of a file in memory at once: fewer calls into Python than PyAV's 32 kB
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
 
@@ -145,9 +144,7 @@ class Video:
     # The prefix and the list of protocols: a name is a name, never an address, and a playlist opens no connection.
     source = io.BytesIO(self._source) if isinstance(self._source, bytes) else "file:" + os.path.abspath(self._source)
     with self._errors("opened as a video"):
-      self._container = av.open(
-        source, container_options={"protocol_whitelist": "file"}, buffer_size=BUFFER, **ANY_TITLE
-      )
+      self._container = av.open(source, container_options={"protocol_whitelist": "file"}, **ANY_TITLE)
     streams = [s for s in self._container.streams.video if not is_cover(s)]
     kinds = sorted({s.type for s in self._container.streams if s.type != "video"})
     if self._container.format.name == "tty":  # FFmpeg takes any text for the film of a terminal
