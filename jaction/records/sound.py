@@ -1,6 +1,7 @@
 """The sound of a record: a waveform out of any media file, or features that somebody computed before."""
 
 import os
+import tokenize
 
 import av
 import numpy as np
@@ -50,7 +51,7 @@ def read_feature(source: str | os.PathLike) -> np.ndarray:
   check_file(name)
   try:
     array = np.load(name, allow_pickle=False)
-  except (ValueError, OSError, EOFError, SyntaxError, MemoryError) as error:
+  except (ValueError, OSError, EOFError, SyntaxError, MemoryError, tokenize.TokenError) as error:
     raise MediaError(f"{name}: cannot be read as .npy ({error})") from None
   if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
     found = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else "an archive of arrays"
