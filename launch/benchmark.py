@@ -206,7 +206,7 @@ def _can(form, kernel):
 
 def main(argv: list[str]) -> None:
   if argv[:1] == ["data"]:
-    return benchmark_data.main(argv[1:])
+    return benchmark_data.data(argv[1:])
   parser = argparse.ArgumentParser(
     prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )

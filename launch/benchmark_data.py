@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -32,7 +31,6 @@ from jaction.clips.clip import Clip
 from jaction.clips.preprocessing import Preprocessing
 from jaction.clips.transforms import center_crop, resize
 from jaction.errors import InputError
-from jaction.launch import cli
 from jaction.records import READERS, Record, Video, read_records
 
 PATTERNS = {  # clip_len, frame_interval, num_clips
@@ -185,7 +183,7 @@ def make_videos(folder: pathlib.Path, *, count: int, gop: int, seconds: float = 
   return records
 
 
-def main(argv: list[str]) -> None:
+def data(argv: list[str]) -> None:
   """Prints a table for each pattern."""
   parser = argparse.ArgumentParser(
     prog="jaction benchmark data", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -219,7 +217,3 @@ def main(argv: list[str]) -> None:
   print(f"one core; {where}")
   if args.json:
     args.json.write_text(json.dumps({"where": where, "figures": figures}, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-  sys.exit(cli.run(main))

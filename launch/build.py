@@ -12,7 +12,7 @@ from jaction.records.build import build_set
 from jaction.records.lists import READERS, TEMPLATE, read_label_map, read_records
 
 
-def main(argv: list[str]) -> int:
+def build(argv: list[str]) -> int:
   """Builds a set, finishes an interrupted one, or finds it complete; 1 where a file was missing or damaged."""
   parser = argparse.ArgumentParser(
     "jaction data build",

@@ -131,8 +131,8 @@ COMMANDS = {
   "prepare": prepare,
   "check": check.check,
   "reencode": check.copy,
-  "show": show.main,
-  "build": build.main,
+  "show": show.show,
+  "build": build.build,
 }
 
 

@@ -2,11 +2,9 @@
 
 import argparse
 import pathlib
-import sys
 
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError
-from jaction.launch import cli
 from jaction.launch.train import parse_config
 from jaction.predict.sheet import draw_sheet, sample
 from jaction.records import read_label_map, read_records
@@ -14,7 +12,7 @@ from jaction.records import read_label_map, read_records
 KINDS = {"train": "train", "test": "val", "published": "val"}  # preprocessing -> the list it is used on
 
 
-def main(argv: list[str]) -> None:
+def show(argv: list[str]) -> None:
   """Writes a contact sheet: for each video the frames that are sampled, their numbers, and where they lie in it."""
   parser = argparse.ArgumentParser("jaction data show", description=__doc__)
   parser.add_argument("--output", default="sheet.png", help="the picture (default sheet.png)")
@@ -51,7 +49,3 @@ def main(argv: list[str]) -> None:
     samples.append(sample(record, preprocessing, key=key, labels=labels, max_views=args.views))
   draw_sheet(samples, pathlib.Path(args.output))
   print(f"{args.output}: {len(samples)} videos of {root / data[KINDS[args.kind]]}, preprocessing.{args.kind}")
-
-
-if __name__ == "__main__":
-  sys.exit(cli.run(main))

@@ -75,7 +75,7 @@ def test_a_changed_class_is_told_and_the_picture_is_written(toy, tmp_path):
 def test_the_command_writes_the_sheet_of_each_kind(toy, tmp_path, capsys):
   for kind in show.KINDS:
     argv = ["--config=toy_tsm", f"--config.data.root={toy}", f"--kind={kind}", f"--output={tmp_path / kind}.png"]
-    show.main([*argv, "--videos=2"])
+    show.show([*argv, "--videos=2"])
     assert (tmp_path / f"{kind}.png").stat().st_size > 5000
   assert "2 videos" in capsys.readouterr().out
 
@@ -90,4 +90,4 @@ def test_the_command_writes_the_sheet_of_each_kind(toy, tmp_path, capsys):
 )
 def test_a_mistake_is_one_clear_error(toy, tmp_path, argv, message):
   with pytest.raises(InputError, match=message):
-    show.main([*argv, *([f"--config.data.root={toy}"] if argv else []), f"--output={tmp_path / 'x.png'}"])
+    show.show([*argv, *([f"--config.data.root={toy}"] if argv else []), f"--output={tmp_path / 'x.png'}"])
