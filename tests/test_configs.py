@@ -15,7 +15,8 @@ from jaction.launch.train import keys, main, names, packaged, parse_config
 from jaction.models import create_model, variant
 from jaction.records import toy
 from jaction.train.checks import check_numbers
-from jaction.train.optim import check_groups, in_steps, make_optimizer, make_schedule
+from jaction.train.optim import check_groups, make_optimizer
+from jaction.train.schedules import in_steps, make_schedule
 
 NAMES = names()
 TOYS = ["toy_tsm", "toy_tsn", "toy_tsm:short", "toy_tsn:short"]

@@ -15,6 +15,7 @@ PER_SET = ("share", "balance")
 NUMBERS = {
   "seed": (0, 2**63, True),
   "batch_size": (1, None, True),
+  "accumulate": (1, None, True),
   "model.num_classes": (1, None, True),
   "model.fields.dropout": (0, 1, False),
   "data.threads": (0, None, True),
@@ -28,18 +29,28 @@ NUMBERS = {
   "data.balance": (0, None, False),
   "loss.label_smoothing": (0, 1, False),
   "loss.weight": (0, None, False),
+  "loss.beta": (0, 1, False),
+  "loss.gamma": (0, None, False),
+  "blending.alpha": (0, None, False),
+  "blending.probability": (0, None, False),
   "optimizer.momentum": (0, 1, False),
   "optimizer.b1": (0, 1, False),
   "optimizer.b2": (0, 1, False),
   "optimizer.eps": (0, None, False),
   "optimizer.weight_decay": (0, None, False),
   "optimizer.clip_norm": (0, None, False),
+  "optimizer.layer_decay": (0, None, False),
+  "optimizer.trust": (0, None, False),
+  "optimizer.ema": (0, 1, False),
   "schedule.lr": (0, None, False),
   "schedule.final_lr": (0, None, False),
   "schedule.gamma": (0, None, False),
   "schedule.warmup_ratio": (0, None, False),
+  "schedule.reference_batch": (0, None, True),
+  "schedule.interval": (0, None, False),
   "eval.batch_size": (1, None, True),
   "eval.max_views": (0, None, True),
+  "eval.precise_norm": (0, None, True),
   "checkpoint.keep": (1, None, True),
   "log.every_steps": (1, None, True),
   "log.seconds": (0, None, False),
@@ -61,6 +72,21 @@ def check_numbers(config: Mapping[str, Any]) -> None:
     if not number or not least <= value < (float("inf") if below is None else below):
       wanted = f"{'a whole number' if whole else 'a number'}, {least} or more"
       raise InputError(f"{key}={value}: wanted {wanted}{'' if below is None else f', below {below}'}")
+
+
+def check_parts(config: Mapping[str, Any], devices: int) -> None:
+  """Raises InputError where a batch does not split into `accumulate` parts, or a blending or loss does not go along."""
+  parts, size, loss = config["accumulate"], config["batch_size"], config["loss"]["name"]
+  if size % (parts * devices):
+    raise InputError(
+      f"accumulate={parts}: batch_size={size} does not split into so many parts over {devices} devices; wanted a "
+      f"multiple of {parts * devices}, such as {-(-size // (parts * devices)) * parts * devices}"
+    )
+  if loss == "hvu" and (parts > 1 or config["blending"]["name"]):
+    raise InputError(
+      f"accumulate={parts}, blending.name={config['blending']['name']!r}: the loss hvu averages over the rows of a "
+      "whole batch that have tags, as they are; wanted 1 and ''"
+    )
 
 
 def check_label_tables(preprocessing: Mapping[str, Any], classes: int) -> None:
@@ -95,7 +121,8 @@ def metric_names(config: Mapping[str, Any], *, multi_label: bool) -> tuple[str, 
   if multi_label:
     categories = [f"{name}_mAP" for name, *_ in config["loss"]["categories"]]
     names = (*SEVERAL, *categories, *(["categories_mAP"] if categories else []))
-  return tuple(name for name in names if name != "top5" or config["model"]["num_classes"] >= 5)
+  names = [name for name in names if name != "top5" or config["model"]["num_classes"] >= 5]
+  return (*names, *(f"ema_{name}" for name in names if config["optimizer"]["ema"]))
 
 
 def check_metric(config: Mapping[str, Any]) -> None:
@@ -115,8 +142,13 @@ def check_metric(config: Mapping[str, Any]) -> None:
 def check_loss(config: Mapping[str, Any]) -> None:
   """Raises InputError for a loss that does not fit the labels, or whose classes are not the model's."""
   loss, several, classes = config["loss"], config["data"]["multi_label"], config["model"]["num_classes"]
-  wanted = ("binary_cross_entropy", "hvu") if several else ("cross_entropy", "binary_cross_entropy")
-  if loss["name"] in ("cross_entropy", "binary_cross_entropy", "hvu") and loss["name"] not in wanted:
+  wanted = (
+    ("binary_cross_entropy", "hvu") if several else ("cross_entropy", "binary_cross_entropy", "class_balanced_focal")
+  )
+  if (
+    loss["name"] in ("cross_entropy", "binary_cross_entropy", "class_balanced_focal", "hvu")
+    and loss["name"] not in wanted
+  ):
     raise InputError(f"loss.name={loss['name']!r} with data.multi_label={several}: wanted {' or '.join(wanted)}")
   sets = [config["data"], *config["data"].get("mix", {}).values()]
   if several and any(one.get("balance", 1) != 1 for one in sets):

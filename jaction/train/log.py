@@ -122,7 +122,7 @@ class Log:
     """Writes the row of an evaluation after `step` finished steps, and says it."""
     self._write(step, "val", dict(metrics) | {"seconds": seconds})
     forms = {"loss": "{:.3f}", "bad_files": "{:.0f}"}
-    said = "  ".join(f"{k} {forms.get(k, '{:.1%}').format(v)}" for k, v in metrics.items())
+    said = "  ".join(f"{k} {forms.get(k.removeprefix('ema_'), '{:.1%}').format(v)}" for k, v in metrics.items())
     self.say(f"step {step}/{self._total}  epoch {step * self._epochs:.1f}  val: {said}")
     self.restart_clock()
 

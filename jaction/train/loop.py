@@ -43,6 +43,8 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
     start = int(state.step)
     sizes = {"examples": run.epoch, "batch_size": run.batch_size}
     with Log(folder, config["log"], start=start, total=run.total, **sizes) as log:
+      for line in run.describe():
+        log.say(line)
       if start:
         log.say(f"resuming after step {start} of {run.total}")
       if start and changes:
@@ -87,6 +89,8 @@ def _steps(
       log.step(*pending)  # before anything is saved: a state behind a loss that is not finite never is
       pending = None
       log.flush(done)
+      if evaluates:
+        state = run.settled(state, done)
       metrics = run.evaluate(state, log, done, bad) if evaluates else None
       checkpoints.save(done, state.tree(), metrics)
       if metrics and checkpoints.best() == done and not last:

@@ -1,13 +1,12 @@
-"""Durations, learning-rate schedules, optimizers.
+"""Optimizers, and what of them differs from parameter to parameter.
 
 The optimizers follow PyTorch where it and optax differ: SGD and Adam add the decay to the gradient, AdamW adds it to
 the direction, and the learning rate multiplies last, so that a change of it scales what momentum has gathered.
 """
 
-import bisect
 import fnmatch
-import math
-from collections.abc import Callable, Container, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,68 +15,7 @@ import optax
 
 from jaction.errors import InputError, nearest
 
-UNITS = ("steps", "epochs", "examples")
-OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("constant", "cosine", "step")
-
-
-def in_steps(
-  duration: Mapping[str, float], *, batch_size: int, examples: int, what: str, optional: bool = False
-) -> int:
-  """A duration {steps, epochs, examples}, of which one is not zero, in steps, rounded up.
-
-  `examples` is the size of the training set.  An epoch is `examples / batch_size` steps, which need not be whole:
-  batches run on over the end of an epoch.  With `optional` all may be zero, which gives 0.
-  """
-  given = {unit: duration[unit] for unit in UNITS if duration[unit]}
-  if any(value < 0 for value in given.values()) or len(given) > 1 or (not given and not optional):
-    said = ", ".join(f"{what}.{unit}={duration[unit]}" for unit in UNITS)
-    raise InputError(f"{said}: wanted {'at most' if optional else 'exactly'} one above zero; set the others to 0")
-  if not given:
-    return 0
-  unit, value = given.popitem()
-  size = {"steps": 1.0, "epochs": examples / batch_size, "examples": 1 / batch_size}[unit]
-  return max(1, math.ceil(value * size - 1e-6))
-
-
-def make_schedule(
-  schedule: Mapping[str, Any], *, total: int, warmup: int, batch_size: int, examples: int
-) -> Callable[[int], float]:
-  """The learning rate of step 0, 1, ... total - 1, as a plain function.
-
-  cosine: from `lr` to `final_lr` by half a cosine; step: times `gamma` at each of `milestones` (epochs).  With
-  `by_epoch` progress is counted in whole epochs, as MMAction2 does by default.  Warm-up is linear by steps, from
-  `warmup_ratio` times the rate that the schedule has meanwhile, up to it (mmcv's LrUpdaterHook).
-  """
-  name, base = schedule["name"], schedule["lr"]
-  if name not in SCHEDULES:
-    raise InputError(
-      f"schedule.name={name!r} is not known; wanted one of {', '.join(SCHEDULES)}.{nearest(name, SCHEDULES)}"
-    )
-  if base <= 0:
-    raise InputError(f"schedule.lr={base}: wanted a learning rate above 0")
-  if warmup >= total and warmup:
-    raise InputError(
-      f"the warm-up of {warmup} steps is as long as the run of {total} steps: make one shorter or the other longer"
-    )
-  milestones = list(schedule["milestones"])
-  if milestones != sorted(milestones):
-    raise InputError(f"schedule.milestones={tuple(milestones)}: wanted epochs in increasing order")
-
-  def rate(step: int) -> float:
-    epoch, end = step * batch_size / examples, total * batch_size / examples
-    if schedule["by_epoch"]:  # the run's last batch may reach over its last epoch, hence the floor of the end
-      epoch, end = step * batch_size // examples, max(1, total * batch_size // examples)
-    regular = base
-    if name == "cosine":
-      regular = schedule["final_lr"] + (base - schedule["final_lr"]) * (1 + math.cos(math.pi * epoch / end)) / 2
-    elif name == "step":
-      regular = base * schedule["gamma"] ** bisect.bisect_right(milestones, epoch)
-    if step < warmup:
-      regular *= 1 - (1 - step / warmup) * (1 - schedule["warmup_ratio"])
-    return regular
-
-  return rate
+OPTIMIZERS = ("sgd", "adam", "adamw", "lars")
 
 
 def make_optimizer(optimizer: Mapping[str, Any]) -> optax.GradientTransformation:
@@ -85,17 +23,25 @@ def make_optimizer(optimizer: Mapping[str, Any]) -> optax.GradientTransformation
 
   Gradients are first scaled down to a global norm of `clip_norm` (0: not).  `groups` holds (pattern, times the
   learning rate, times the decay) for leaves whose path, such as "head/fc/kernel", matches; the first match counts.
+  Leaves that a pattern of `no_decay` matches do not decay at all.  Patterns: see `matches`.
+
+  lars (arXiv:1708.03888) multiplies gradient and decay of a leaf of two or more axes by `trust` * |w| / |gradient +
+  decay|, before the momentum; biases and norms are those of sgd.
   """
   name = optimizer["name"]
   groups = check_groups(optimizer["groups"])
-  decay = optax.stateless(
-    lambda g, p: _by_path(lambda path, g, p: g + optimizer["weight_decay"] * groups(path)[1] * p, g, p)
-  )
+
+  def decayed(path, g, p):
+    off = any(matches(pattern, path) for pattern in optimizer["no_decay"])
+    return g if off else g + optimizer["weight_decay"] * groups(path)[1] * p
+
+  decay = optax.stateless(lambda g, p: _by_path(decayed, g, p))
   adam = optax.scale_by_adam(b1=optimizer["b1"], b2=optimizer["b2"], eps=optimizer["eps"])
-  chains = {
+  chains = {  # what is made of a gradient, in order
     "sgd": (decay, optax.trace(optimizer["momentum"], nesterov=optimizer["nesterov"])),
     "adam": (decay, adam),
     "adamw": (adam, decay),
+    "lars": (decay, _layer_trust(optimizer), optax.trace(optimizer["momentum"], nesterov=optimizer["nesterov"])),
   }
   if name not in chains:
     raise InputError(
@@ -116,6 +62,79 @@ def leaving(frozen: Container[str], optimizer: optax.GradientTransformation) -> 
   return optax.chain(optimizer, still)
 
 
+def scaled(factors: Mapping[str, float], optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+  """`optimizer` with the learning rate of the leaves at these paths multiplied; others keep theirs."""
+  rates = optax.stateless(
+    lambda direction, _: _by_path(lambda path, d: d * factors[path] if path in factors else d, direction)
+  )
+  return optax.chain(optimizer, rates)
+
+
+def depth_factors(paths: Iterable[str], decay: float) -> dict[str, float]:
+  """Layer-wise decay: what multiplies each leaf's learning rate, decay ** (how many stages it stands before the head).
+
+  For backbones of stages res2 ... res5: the head and what follows the last stage have 1, the last stage decay, the one
+  before it decay ** 2, and the stem (conv1, bn1) the least.  A SlowFast's lateral connection goes with the stage that
+  it leads into.  Raises InputError for a backbone without such stages.
+  """
+  paths = list(paths)
+  found = {path: _stage(path) for path in paths}
+  last = max((stage for stage in found.values() if stage), default=0)
+  if not last:
+    raise InputError(
+      "optimizer.layer_decay wants a backbone with stages res2, res3, ...; the paths of this network are such as "
+      f"{', '.join(paths[:3])}: set it to 1"
+    )
+  return {path: decay ** (0 if stage is None else last + 1 - stage) for path, stage in found.items()}
+
+
+def _stage(path: str) -> int | None:
+  """1 for res2, 2 for res3, ...; 0 for the stem, None behind the stages."""
+  names = path.split("/")
+  for name in names:
+    if match := re.fullmatch(r"res(\d+)", name):
+      return int(match[1]) - 1
+    if match := re.fullmatch(r"lateral_(?:bn_)?(\d+)", name):
+      return int(match[1]) + 1
+  return 0 if names[0] == "backbone" and any(re.fullmatch(r"conv1.*|bn1.*", name) for name in names[:-1]) else None
+
+
+def matches(pattern: str, path: str) -> bool:
+  """Whether a whole path such as "head/fc/kernel" is as the pattern says: * and ? (they cross slashes), or "re:" and a
+  regular expression."""
+  if pattern.startswith("re:"):
+    return re.fullmatch(pattern[3:], path) is not None
+  return fnmatch.fnmatchcase(path, pattern)
+
+
+def check_patterns(optimizer: Mapping[str, Any], paths: Sequence[str]) -> None:
+  """Raises InputError for a pattern of groups or no_decay that no parameter's path matches, naming the nearest path."""
+  patterns = [("groups", group[0]) for group in optimizer["groups"]]
+  for key, pattern in patterns + [("no_decay", pattern) for pattern in optimizer["no_decay"]]:
+    try:
+      found = any(matches(pattern, path) for path in paths)
+    except re.error as error:
+      raise InputError(f"optimizer.{key}: {pattern!r} is no regular expression: {error}") from error
+    if not found:
+      near = nearest(pattern.removeprefix("re:"), paths, n=1) or f" The paths are such as {', '.join(paths[-3:])}."
+      raise InputError(f"optimizer.{key}: no parameter's path matches {pattern!r}.{near}")
+
+
+def leaf_paths(tree: Any) -> list[str]:
+  """The paths of a tree of dicts, such as "head/fc/kernel"."""
+  return ["/".join(str(key.key) for key in path) for path, _ in jax.tree_util.tree_leaves_with_path(tree)]
+
+
+def _layer_trust(optimizer: Mapping[str, Any]) -> optax.GradientTransformation:
+  def ratio(update, p):
+    weight, size = jnp.linalg.norm(p.ravel()), jnp.linalg.norm(update.ravel())
+    known = (weight > 0) & (size > 0)
+    return update * jnp.where(known, optimizer["trust"] * weight / jnp.where(known, size, 1), 1.0)
+
+  each = lambda update, p: ratio(update, p) if p.ndim > 1 else update  # noqa: E731
+  return optax.stateless(lambda updates, params: jax.tree.map(each, updates, params))
+
+
 def check_groups(groups: Sequence[tuple[str, float, float]]) -> Callable[[str], tuple[float, float]]:
   """The function path -> (times the learning rate, times the decay); (1, 1) where no pattern matches."""
   for group in groups:
@@ -123,7 +142,7 @@ def check_groups(groups: Sequence[tuple[str, float, float]]) -> Callable[[str], 
       raise InputError(f"optimizer.groups: {group!r}; wanted (pattern, times the learning rate, times the decay)")
 
   def factors(path: str) -> tuple[float, float]:
-    return next(((lr, decay) for pattern, lr, decay in groups if fnmatch.fnmatchcase(path, pattern)), (1.0, 1.0))
+    return next(((lr, decay) for pattern, lr, decay in groups if matches(pattern, path)), (1.0, 1.0))
 
   return factors
 

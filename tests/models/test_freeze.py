@@ -20,7 +20,7 @@ from jaction.train.step import classification, make_train_step
 
 ADAMW = {
   "name": "adamw", "momentum": 0.9, "nesterov": False, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.1,
-  "clip_norm": 1.0, "groups": (),
+  "clip_norm": 1.0, "groups": (), "no_decay": (),
 }  # fmt: skip
 
 

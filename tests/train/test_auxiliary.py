@@ -19,7 +19,7 @@ from jaction.train.step import auxiliary_weight, classification, make_train_step
 
 PLAIN = {
   "name": "sgd", "momentum": 0.0, "nesterov": False, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.0,
-  "clip_norm": 0.0, "groups": (),
+  "clip_norm": 0.0, "groups": (), "no_decay": (),
 }  # fmt: skip
 MEAN = STD = (64.0,) * 3
 

@@ -1,6 +1,4 @@
-"""Durations, schedules and optimizers, against arithmetic written out and, where torch is there, against torch."""
-
-import math
+"""Optimizers, against arithmetic written out and, where torch is there, against torch."""
 
 import jax
 import jax.numpy as jnp
@@ -9,85 +7,12 @@ import optax
 import pytest
 
 from jaction.errors import InputError
-from jaction.train.optim import in_steps, make_optimizer, make_schedule
+from jaction.train.optim import check_patterns, depth_factors, leaf_paths, make_optimizer, scaled
 
 SGD = {
   "name": "sgd", "momentum": 0.9, "nesterov": False, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.1,
-  "clip_norm": 0.0, "groups": (),
+  "clip_norm": 0.0, "groups": (), "no_decay": (),
 }  # fmt: skip
-SCHEDULE = {
-  "name": "cosine", "lr": 0.4, "final_lr": 0.0, "milestones": (), "gamma": 0.1, "by_epoch": False, "warmup_ratio": 0.1,
-}  # fmt: skip
-
-
-def length(**given):
-  return {"steps": 0, "epochs": 0.0, "examples": 0} | given
-
-
-@pytest.mark.parametrize(
-  "given, steps",
-  [({"steps": 7}, 7), ({"epochs": 2}, 25), ({"epochs": 0.5}, 7), ({"examples": 17}, 3), ({"examples": 8}, 1)],
-)
-def test_a_duration_in_each_unit_comes_to_steps(given, steps):
-  assert in_steps(length(**given), batch_size=8, examples=100, what="duration") == steps
-
-
-@pytest.mark.parametrize("given", [{}, {"steps": 3, "epochs": 1}, {"steps": -1}])
-def test_exactly_one_unit_must_be_given(given):
-  with pytest.raises(InputError, match="duration.steps=.*duration.epochs=.*exactly one"):
-    in_steps(length(**given), batch_size=8, examples=100, what="duration")
-
-
-def test_an_optional_duration_may_be_left_out():
-  assert in_steps(length(), batch_size=8, examples=100, what="eval.every", optional=True) == 0
-  with pytest.raises(InputError, match="at most one"):
-    in_steps(length(steps=1, examples=1), batch_size=8, examples=100, what="eval.every", optional=True)
-
-
-def schedule(total=100, warmup=0, batch_size=10, examples=100, **settings):
-  return make_schedule(SCHEDULE | settings, total=total, warmup=warmup, batch_size=batch_size, examples=examples)
-
-
-def test_cosine_falls_from_lr_to_final_lr():
-  rate = schedule(final_lr=0.1)
-  assert rate(0) == 0.4
-  assert rate(50) == pytest.approx(0.25)
-  assert rate(99) == pytest.approx(0.1, abs=1e-3)
-  assert all(rate(s) > rate(s + 1) for s in range(99))
-
-
-def test_cosine_by_epoch_is_that_of_mmcv():
-  rate = schedule(total=103, by_epoch=True, examples=97)  # 10 epochs of 9.7 steps
-  for step in range(103):
-    epoch = step * 10 // 97
-    assert rate(step) == pytest.approx(0.2 * (1 + math.cos(math.pi * epoch / 10)))
-
-
-def test_steps_come_at_their_epochs():
-  rate = schedule(name="step", milestones=(4, 8), by_epoch=True)
-  assert [rate(s) for s in (0, 39, 40, 79, 80, 99)] == pytest.approx([0.4, 0.4, 0.04, 0.04, 0.004, 0.004])
-
-
-def test_warm_up_is_linear_up_to_what_the_schedule_has_meanwhile():
-  plain, warm = schedule(name="step", milestones=(2,)), schedule(name="step", milestones=(2,), warmup=30)
-  assert warm(0) == pytest.approx(0.04)
-  assert warm(15) == pytest.approx(plain(15) * 0.55)
-  assert warm(25) == pytest.approx(plain(25) * (0.1 + 0.9 * 25 / 30))
-  assert [warm(s) for s in range(30, 100)] == [plain(s) for s in range(30, 100)]
-
-
-@pytest.mark.parametrize(
-  "settings, message",
-  [
-    ({"name": "cosin"}, "'cosin' is not known.*Near it: cosine"),
-    ({"lr": 0.0}, "learning rate above 0"),
-    ({"warmup": 100}, "warm-up of 100 steps"),
-    ({"milestones": (4, 2), "name": "step"}, "increasing order"),
-  ],
-)
-def test_a_schedule_that_cannot_be_is_refused(settings, message):
-  with pytest.raises(InputError, match=message):
-    schedule(**settings)
 
 
 def problem():
@@ -178,3 +103,67 @@ def test_an_unknown_optimizer_and_a_bad_group_are_refused():
     make_optimizer(SGD | {"name": "sgdm"})
   with pytest.raises(InputError, match="groups.*wanted"):
     make_optimizer(SGD | {"groups": (("head", 1.0),)})
+
+
+def test_lars_scales_each_matrix_by_its_trust_and_leaves_vectors_to_sgd():
+  params, grads, rates = problem()
+  leaves, buffers = [np.float64(x) for x in jax.tree.leaves(params)], None
+  for g, lr in zip(grads, rates, strict=True):
+    g = [np.float64(x) + 0.1 * p for x, p in zip(jax.tree.leaves(g), leaves, strict=True)]
+    g = [
+      x * 0.02 * np.sqrt((p**2).sum()) / np.sqrt((x**2).sum()) if p.ndim > 1 else x
+      for x, p in zip(g, leaves, strict=True)
+    ]
+    buffers = g if buffers is None else [0.9 * b + x for b, x in zip(buffers, g, strict=True)]
+    leaves = [p - lr * b for p, b in zip(leaves, buffers, strict=True)]
+  got = run({"name": "lars", "trust": 0.02})
+  for a, b in zip(jax.tree.leaves(got), leaves, strict=True):
+    np.testing.assert_allclose(a, b, rtol=5e-6, atol=5e-6)
+
+
+def test_lars_of_a_matrix_of_zeros_moves_by_its_gradient():
+  optimizer = make_optimizer(SGD | {"name": "lars", "trust": 0.02, "momentum": 0.0})
+  params, grads = {"kernel": jnp.zeros((2, 2))}, {"kernel": jnp.full((2, 2), 3.0)}
+  np.testing.assert_array_equal(optimizer.update(grads, optimizer.init(params), params)[0]["kernel"], grads["kernel"])
+
+
+@pytest.mark.parametrize("pattern", ["*/bias", "re:.*/b[a-z]+s"])
+def test_what_does_not_decay_gets_its_bare_gradient(pattern):
+  optimizer = make_optimizer(SGD | {"momentum": 0.0, "no_decay": (pattern,)})
+  params = {"head": {"kernel": jnp.ones(2), "bias": jnp.ones(2)}}
+  direction, _ = optimizer.update(params, optimizer.init(params), params)
+  np.testing.assert_allclose(direction["head"]["kernel"], 1.1)
+  np.testing.assert_array_equal(direction["head"]["bias"], 1.0)
+
+
+def test_a_pattern_that_matches_nothing_is_refused_with_the_nearest_path():
+  paths = leaf_paths(problem()[0])
+  assert paths == ["backbone/bias", "backbone/kernel", "head/kernel"]
+  check_patterns(SGD | {"groups": (("head/*", 5.0, 1.0), ("re:.*/(bias|scale)", 1.0, 0.0))}, paths)
+  with pytest.raises(InputError, match="groups: .*'haed/kernel'.*Near it: head/kernel"):
+    check_patterns(SGD | {"groups": (("haed/kernel", 5.0, 1.0),)}, paths)
+  with pytest.raises(InputError, match="no_decay: .*'scale'"):
+    check_patterns(SGD | {"no_decay": ("scale",)}, paths)
+  with pytest.raises(InputError, match="no regular expression"):
+    check_patterns(SGD | {"no_decay": ("re:(",)}, paths)
+
+
+def test_layer_decay_multiplies_once_for_each_stage_below_the_head():
+  paths = [
+    "backbone/conv1/bn/scale", "backbone/bn1/bias", "backbone/res2/block0/conv1/kernel", "backbone/res5/conv/kernel",
+    "backbone/conv5/kernel", "head/fc/kernel", "backbone/fast/conv1/kernel", "backbone/lateral_0/kernel",
+    "backbone/lateral_2/kernel", "backbone/slow/res4/conv/kernel",
+  ]  # fmt: skip
+  wanted = [0.5**5, 0.5**5, 0.5**4, 0.5, 1, 1, 0.5**5, 0.5**4, 0.5**2, 0.5**2]
+  assert [depth_factors(paths, 0.5)[path] for path in paths] == wanted
+  with pytest.raises(InputError, match="layer_decay wants a backbone with stages res2"):
+    depth_factors(["backbone/conv1a/kernel", "head/kernel"], 0.5)
+
+
+def test_a_scaled_leaf_moves_by_its_factor_and_the_others_as_before():
+  params, grads, _ = problem()
+  plain = make_optimizer(SGD)
+  optimizer = scaled({"backbone/bias": 0.25}, plain)
+  one, other = (o.update(grads[0], o.init(params), params)[0] for o in (plain, optimizer))
+  np.testing.assert_array_equal(other["backbone"]["bias"], 0.25 * one["backbone"]["bias"])
+  np.testing.assert_array_equal(other["head"]["kernel"], one["head"]["kernel"])

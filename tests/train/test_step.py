@@ -29,7 +29,7 @@ class Small(nn.Module):
 
 SGD = {
   "name": "sgd", "momentum": 0.9, "nesterov": False, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 1e-3,
-  "clip_norm": 1.0, "groups": (),
+  "clip_norm": 1.0, "groups": (), "no_decay": (),
 }  # fmt: skip
 
 
