@@ -20,7 +20,7 @@ from jaction.models.variants import list_models
 
 WIDTH = 46  # of a value in the table
 SHOWN = 20  # places that were not read
-EPILOG = "exit status: 0, whether or not anything differs; 1 where the file cannot be read"
+EPILOG = "exit status: 0, whether or not anything differs; 2 where the file cannot be read"
 
 
 def main(argv: list[str]) -> int:

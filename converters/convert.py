@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
     if args.inflate is None:
       to_folder(args.checkpoint, output, name=args.model, classes=args.num_classes, labels=labels)
     else:
-      channels = 3 if args.channels is None else args.channels
+      channels = variant(args.model).shape[-1] if args.channels is None else args.channels
       options = {"classes": args.num_classes, "labels": labels, "form": args.inflate, "channels": channels}
       inflate_to_folder(args.checkpoint, output, name=args.model, **options)
   return 0

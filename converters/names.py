@@ -13,7 +13,14 @@ from jaction.converters.tables import layouts
 from jaction.errors import CheckpointError, InputError, nearest
 from jaction.models.fuse import is_fused
 
-CLASSIFIERS = ("cls_head.fc_cls.weight", "head.projection.weight", "blocks.5.proj.weight", "blocks.6.proj.weight")
+CLASSIFIERS = (  # the first that is there
+  "cls_head.consensus.fc_fusion_scales.0.3.weight",  # TRN's, whose fc_cls gives no classes
+  "cls_head.fc_cls.weight",
+  "cls_head.fc2.weight",  # X3D's
+  "head.projection.weight",  # PySlowFast's
+  "blocks.5.proj.weight",  # PyTorchVideo's
+  "blocks.6.proj.weight",
+)
 STEMS = ("conv1/conv/kernel", "conv1a/kernel", "conv1/time/kernel")  # what sees the input, and so its channels
 
 
@@ -72,11 +79,12 @@ def reversed_channels(variables: Mapping[str, Any]) -> dict:
 
 def num_classes(state_dict: Mapping[str, np.ndarray]) -> int:
   """The class count of the checkpoint's last layer.  CheckpointError where no known classifier is in it."""
-  for name in ("cls_head.consensus.fc_fusion_scales.0.3.weight", "cls_head.fc_cls.weight"):  # TRN's, the others'
+  for name in CLASSIFIERS:
     if name in state_dict:
       return int(np.shape(state_dict[name])[0])
   raise CheckpointError(
-    f"no classifier among the {len(state_dict)} entries of the checkpoint: want cls_head.fc_cls.weight"
+    f"no classifier among the {len(state_dict)} entries of the checkpoint: want one of {', '.join(CLASSIFIERS)}"
+    + (". torchvision's ImageNet ResNets are read with --inflate" if "fc.weight" in state_dict else "")
   )
 
 

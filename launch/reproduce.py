@@ -64,6 +64,8 @@ def main(argv: list[str]) -> None:
   for name, value, least in (("batch-size", args.batch_size, 1), ("threads", args.threads, 0)):
     if value < least:
       raise InputError(f"--{name}={value}: wanted {least} or more")
+  if args.output and not pathlib.Path(args.output).absolute().parent.is_dir():  # said before hours of work
+    raise InputError(f"--output={args.output}: there is no folder {pathlib.Path(args.output).parent}")
 
   config_name, key, published = find_row(args.row)
   config = parse_config([f"--config={config_name}"]).to_dict()

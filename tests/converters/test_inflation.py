@@ -145,3 +145,14 @@ def test_the_command_writes_a_folder_to_train_from(tmp_path, capsys):
   assert "the classifier of ImageNet" in told and "params/head/fc/kernel" in told
   with pytest.raises(InputError, match="--channels"):
     convert.main([*arguments, "--output", str(tmp_path / "n"), "--channels", "2"])
+
+
+def test_the_command_gives_sound_one_channel_and_names_inflate_where_it_is_wanted(tmp_path):
+  write_checkpoint(tmp_path / "resnet18.pth", imagenet(18, 64))
+  checkpoint = ["--checkpoint", str(tmp_path / "resnet18.pth")]
+  assert convert.main(["--model", "tsn_r18_audio", *checkpoint, "--output", str(tmp_path / "m"), "--inflate"]) == 0
+  folder = folders.load_folder(tmp_path / "m")
+  assert flatten_dict(folder.variables, sep="/")["params/backbone/conv1/conv/kernel"].shape == (7, 7, 1, 64)
+  assert Preprocessing.from_json(folder.preprocessing).modality == "spectrogram"
+  with pytest.raises(CheckpointError, match="--inflate"):
+    convert.main(["--model", "tsn_r18_1x1x3", *checkpoint, "--output", str(tmp_path / "n")])

@@ -6,6 +6,7 @@ from flax.traverse_util import flatten_dict
 from jaction.converters import from_torch, to_torch
 from jaction.converters.engine import Row, names_of
 from jaction.converters.names import num_classes
+from jaction.converters.tables import layouts
 from jaction.errors import CheckpointError, InputError
 from jaction.models import create_model, initialize, list_models
 
@@ -83,6 +84,19 @@ def test_a_checkpoint_of_another_class_count_is_an_error_that_gives_both_shapes(
   with pytest.raises(CheckpointError, match=r"cls_head.fc_cls.weight: shape \(5, .*want \(7, "):
     from_torch(state, create_model(NAME, num_classes=7))
   assert num_classes(state) == 5
+
+
+@pytest.mark.parametrize(
+  "name",
+  ["tsn_r18_1x1x3", "trn_r50_1x1x8", "x3d_s_13x6x1", "x3d_s_13x6x1_fb", "slowfast_r50_4x16x1_fb", "i3d_r50_8x8x1_fb"],
+)
+def test_the_class_count_is_read_off_every_layout(name):
+  model = create_model(name, num_classes=397)
+  clip = jax.ShapeDtypeStruct((1, 1, *model.clip, 3), np.float32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), clip)
+  variables = jax.tree.map(lambda leaf: np.broadcast_to(np.zeros((), leaf.dtype), leaf.shape), shapes)
+  for layout in layouts(model):
+    assert num_classes(to_torch(variables, model, layout=layout)) == 397, layout
 
 
 def test_counters_are_ignored_on_the_way_in_and_written_where_strict_loading_wants_them(case):
