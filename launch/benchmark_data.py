@@ -105,7 +105,7 @@ def in_the_form_of_mmaction2(path: str, indices: np.ndarray, *, normalise: bool 
 
 def cropped(decode: Callable[[str, np.ndarray], np.ndarray], path: str, indices: np.ndarray) -> np.ndarray:
   """Any decoder, then our resize and crop."""
-  return center_crop(resize(Clip(decode(path, indices)), size=256), size=224).frames
+  return np.ascontiguousarray(center_crop(resize(Clip(decode(path, indices)), size=256), size=224).frames)
 
 
 def candidates(records: Sequence[Record], pattern: str) -> dict[str, Callable[[], list[np.ndarray]]]:

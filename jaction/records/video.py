@@ -37,6 +37,7 @@ ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if "metadata_errors" 
 SKIPPING = frozenset({"h264", "hevc"})
 VECTORS = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})  # codecs whose decoders tell motion vectors
 NEAR = 8  # frames that are quicker decoded than skipped by a seek
+KEPT_PACKETS = 8 << 20  # bytes of compressed packets that an open video keeps, so that reading need not seek the file
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
 
@@ -77,6 +78,7 @@ class Video:
     self._reformatter = VideoReformatter()  # one for all frames: making its tables costs a third of the time
     self._stream: Any = None
     self._kept: list[av.VideoFrame] | None = None
+    self._held: list[av.Packet] | None = None  # all packets, of a file that is not counted
     self._pts: list[Any] = []  # of the frames, in order
     if not isinstance(source, bytes):
       check_file(os.fspath(source))
@@ -95,7 +97,7 @@ class Video:
 
   def close(self) -> None:
     """Closes the file; reading afterwards is an InputError. Closing twice is fine."""
-    self._kept = None
+    self._kept = self._held = None
     self._stream = None
     container, self._container = self._container, None
     if container is not None:
@@ -167,12 +169,16 @@ class Video:
   def _index(self) -> None:
     """Reads every packet's timestamps, and decodes the first frame only; or counts, where timestamps will not do."""
     codec = self._stream.codec_context.name
-    first, packets, keys = None, 0, []
+    first, packets, keys, size = None, 0, [], 0
     shown: list[Any] = []
+    kept: list[av.Packet] = []
     for packet in self._packets():
-      packets += 1
+      size += packet.size
+      if size <= KEPT_PACKETS:
+        kept.append(packet)
       if packet.is_keyframe and packet.pts is not None:
-        keys.append((packet.pts, packet.pts if packet.dts is None else min(packet.pts, packet.dts)))
+        keys.append((packet.pts, packet.pts if packet.dts is None else min(packet.pts, packet.dts), packets))
+      packets += 1
       if not packet.is_discard and not is_hidden(codec, packet):
         shown.append(packet.pts)
       if first is None:
@@ -191,6 +197,8 @@ class Video:
       self._counted = not pts or pts[0] != first.pts
     if self._counted:
       pts = self._count()
+    elif size <= KEPT_PACKETS:
+      self._held = kept
     self._pts, self._keys = pts, sorted(keys)
     self.num_frames = len(pts)
     rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
@@ -283,8 +291,12 @@ class Video:
     `index` is the frame that is looked for: the keyframe's own time often leads to the one before it, since an edit
     list, or pictures out of order, shift the times by which a container seeks.
     """
+    if self._held is not None:
+      self._stream.codec_context.flush_buffers()
+      packets = itertools.islice(self._held, self._keys[key][2] if key >= 0 else 0, None)
+      return self._decode(packets, flush=True, wanted=wanted)
     if key >= 0:
-      (pts, dts), later = self._keys[key], min(index + 2, self.num_frames - 1)
+      (pts, dts, _), later = self._keys[key], min(index + 2, self.num_frames - 1)
       packets = None
       for time in (self._pts[index], self._pts[later], dts):
         packets = self._packets_at(time)

@@ -13,6 +13,14 @@ from jaction.records import video as video_module
 X264 = "keyint=10:min-keyint=10:scenecut=0"
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["held", "sought"])
+def packets_held(request, monkeypatch):
+  """Everything twice: with the packets kept from the first look at the file, and, as of large files, without."""
+  if not request.param:
+    monkeypatch.setattr(video_module, "KEPT_PACKETS", 0)
+  return request.param
+
+
 def assert_same(source, expected, reads=12):
   """Forward at once, one by one backwards, and at random with repeats."""
   rng = np.random.default_rng(0)
@@ -36,15 +44,18 @@ def test_b_frames_and_short_groups_are_read_exactly(films, decode_all):
 
 @pytest.mark.parametrize("name", ["seek.mp4", "seek.mkv", "seek.mov"])
 def test_a_frame_is_reached_from_its_own_keyframe_and_not_from_one_before(name, films, monkeypatch):
-  packets, plain = [], Video._packets
+  packets, plain = [], Video._decode
 
-  def counted(video):
-    for packet in plain(video):
-      packets.append(packet.pts)
-      yield packet
+  def counted(video, given, **options):
+    def each():
+      for packet in given:
+        packets.append(packet.pts)
+        yield packet
+
+    yield from plain(video, each(), **options)
 
   with Video(films.make(name, count=80)) as video:  # a keyframe every ten
-    monkeypatch.setattr(Video, "_packets", counted)
+    monkeypatch.setattr(Video, "_decode", counted)
     for index in (75, 51, 37):
       packets.clear()
       video.read([index])
