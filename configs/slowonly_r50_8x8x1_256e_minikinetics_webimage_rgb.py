@@ -3,8 +3,8 @@
 python -m launch.train --config=configs/slowonly_r50_8x8x1_256e_minikinetics_webimage_rgb.py --workdir=DIR \\
     --config.data.root=MINIKINETICS
 
-Accuracy wanted: MMAction2 0.9.0 publishes none for this experiment. MINIKINETICS holds train.txt, val.txt and
-webimage.txt; every second clip is of the latter.
+Accuracy wanted: MMAction2 0.9.0 publishes none for this experiment (its table of Mini-Kinetics is of 3 segments and of
+4x16 frames). MINIKINETICS holds train.txt, val.txt and webimage.txt; every second clip is of the latter.
 """
 
 from jaction.configs import recipes, slowonly_r50_8x8x1_256e_minikinetics_rgb

@@ -4,7 +4,7 @@ python -m launch.train --config=configs/tsm_r101_1x1x8_50e_sthv1_rgb.py --workdi
     --config.data.root=STHV1 --config.init.folder=RESNET101
 
 Accuracy wanted: top-1 45.72 %, top-5 74.67 % (1 clip, 1 crop); top-1 48.43 %, top-5 76.72 % (2 clips, 3 crops), as
-MMAction2 0.9.0 gives (8 segments, the central crop). No mirror: some classes tell left from right. RESNET101 is a
+MMAction2 0.9.0 gives; PUBLISHED says what each row tests. No mirror: some classes tell left from right. RESNET101 is a
 model folder with ImageNet weights (`python -m converters.convert --inflate`).
 """
 

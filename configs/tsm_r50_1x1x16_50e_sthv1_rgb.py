@@ -4,7 +4,7 @@ python -m launch.train --config=configs/tsm_r50_1x1x16_50e_sthv1_rgb.py --workdi
     --config.data.root=STHV1 --config.init.folder=RESNET50
 
 Accuracy wanted: top-1 47.62 %, top-5 76.63 % (1 clip, 1 crop); top-1 49.28 %, top-5 77.82 % (2 clips, 3 crops), as
-MMAction2 0.9.0 gives (16 segments, the central crop). No mirror: some classes tell left from right. RESNET50 is a
+MMAction2 0.9.0 gives; PUBLISHED says what each row tests. No mirror: some classes tell left from right. RESNET50 is a
 model folder with ImageNet weights (`python -m converters.convert --inflate`).
 """
 

@@ -4,7 +4,7 @@ python -m launch.train --config=configs/tsm_r50_1x1x16_50e_sthv2_rgb.py --workdi
     --config.data.root=STHV2 --config.init.folder=RESNET50
 
 Accuracy wanted: top-1 59.93 %, top-5 86.1 % (1 clip, 1 crop); top-1 62.04 %, top-5 87.35 % (2 clips, 3 crops), as
-MMAction2 0.9.0 gives (16 segments, the central crop). No mirror: some classes tell left from right. RESNET50 is a
+MMAction2 0.9.0 gives; PUBLISHED says what each row tests. No mirror: some classes tell left from right. RESNET50 is a
 model folder with ImageNet weights (`python -m converters.convert --inflate`).
 """
 

@@ -4,8 +4,8 @@ python -m launch.train --config=configs/tsm_r50_1x1x8_50e_sthv1_rgb.py --workdir
     --config.data.root=STHV1 --config.init.folder=RESNET50
 
 Accuracy wanted: top-1 45.46 %, top-5 74.71 % (1 clip, 1 crop); top-1 47.21 %, top-5 76.09 % (2 clips, 3 crops), as
-MMAction2 0.9.0 gives (8 segments, the central crop). No mirror: some classes tell left from right. RESNET50 is a model
-folder with ImageNet weights (`python -m converters.convert --inflate`).
+MMAction2 0.9.0 gives; PUBLISHED says what each row tests. No mirror: some classes tell left from right. RESNET50 is a
+model folder with ImageNet weights (`python -m converters.convert --inflate`).
 """
 
 from jaction.configs import recipes

@@ -21,7 +21,7 @@ PUBLISHED = {
 
 def get_config():
   c = base()
-  c.model.name, c.model.num_classes, c.model.fields = "tsn_r50_1x1x8", 400, {"dropout": 0.5, "std": 0.001}
+  c.model.name, c.model.num_classes, c.model.fields = "tsn_r50_dense_1x1x8", 400, {"dropout": 0.5, "std": 0.001}
   c.init.reinit = ("params/head",)  # other classes
   c.batch_size, c.duration = 96, duration(epochs=100)  # 8 devices x 12
   recipes.train_views(c, recipes.segments(8, sampler="dense"), recipes.multi_scale_crop(places=13))

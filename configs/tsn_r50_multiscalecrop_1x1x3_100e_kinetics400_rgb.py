@@ -6,8 +6,9 @@ python -m launch.train --config=configs/tsn_r50_multiscalecrop_1x1x3_100e_kineti
 Accuracy wanted: top-1 70.42 %, top-5 89.03 % (videos of short side 256); top-1 70.79 %, top-5 89.42 % (videos of short
 side 256, 3 crops); top-1 70.32 %, top-5 89.25 % (videos of short side 320); top-1 70.54 %, top-5 89.39 % (videos of
 short side 320, 3 crops); top-1 70.6 %, top-5 89.26 % (videos of 340 x 256); top-1 70.52 %, top-5 89.39 % (videos of
-340 x 256, 3 crops), as MMAction2 0.9.0 gives (25 segments, 10 crops). The form says which videos KINETICS holds: 256p,
-320p or 340x256. RESNET50 is a model folder with ImageNet weights (`python -m converters.convert --inflate`).
+340 x 256, 3 crops), as MMAction2 0.9.0 gives; PUBLISHED says what each row tests. The form says which videos KINETICS
+holds: 256p, 320p or 340x256. RESNET50 is a model folder with ImageNet weights (`python -m converters.convert
+--inflate`).
 """
 
 from jaction.configs import recipes, tsn_r50_1x1x3_100e_kinetics400_rgb

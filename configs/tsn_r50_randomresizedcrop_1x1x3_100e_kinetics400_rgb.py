@@ -6,8 +6,9 @@ python -m launch.train --config=configs/tsn_r50_randomresizedcrop_1x1x3_100e_kin
 Accuracy wanted: top-1 69.8 %, top-5 89.06 % (videos of short side 256); top-1 70.48 %, top-5 89.89 % (videos of short
 side 256, 3 crops); top-1 70.44 %, top-5 89.23 % (videos of short side 320); top-1 70.91 %, top-5 89.51 % (videos of
 short side 320, 3 crops); top-1 70.11 %, top-5 89.01 % (videos of 340 x 256); top-1 69.95 %, top-5 89.02 % (videos of
-340 x 256, 3 crops), as MMAction2 0.9.0 gives (25 segments, 3 crops). The form says which videos KINETICS holds: 256p,
-320p or 340x256. RESNET50 is a model folder with ImageNet weights (`python -m converters.convert --inflate`).
+340 x 256, 3 crops), as MMAction2 0.9.0 gives; PUBLISHED says what each row tests. The form says which videos KINETICS
+holds: 256p, 320p or 340x256. RESNET50 is a model folder with ImageNet weights (`python -m converters.convert
+--inflate`).
 """
 
 from jaction.configs import recipes, tsn_r50_320p_1x1x3_100e_kinetics400_rgb

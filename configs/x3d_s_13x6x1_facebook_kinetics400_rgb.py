@@ -3,8 +3,8 @@
 python -m launch.train --config=configs/x3d_s_13x6x1_facebook_kinetics400_rgb.py --workdir=DIR \\
     --config.data.root=KINETICS
 
-Accuracy wanted: top-1 72.7 % (10 views); top-1 73.2 % (30 views), as MMAction2 0.9.0 gives (10 clips, the central
-crop). MMAction2 gives a test alone, of weights that Facebook trained; the training here is the one that the paper
+Accuracy wanted: top-1 72.7 % (10 views); top-1 73.2 % (30 views), as MMAction2 0.9.0 gives; PUBLISHED says what each
+row tests. MMAction2 gives a test alone, of weights that Facebook trained; the training here is the one that the paper
 describes (sec. 4): from scratch, 256 epochs, a batch of 1024, half a cosine from 1.6 behind 8000 steps of warm-up.
 """
 
