@@ -72,12 +72,14 @@ def _report(file: str, config: Config, found: Facts, name: str, others: list[str
   faults = dict.fromkeys(why for _, why in found.faults)
   if faults:
     lines += ["", "Faults of the original, which ours does not copy:", *(f"  {why}" for why in faults)]
-  lines += ["", "The same experiment here:"]
+  known = "model.name" in found.values and not any(row.key == "model.name" for row in rows)
+  lines += ["", "The same experiment here:" if known else "Nearest to it here, which is another network:"]
   command = ["python -m launch.train", f"--config={name}", "--workdir=DIR", "--config.data.root=DATA"]
   lines.append(" \\\n      ".join(["  " + command[0], *command[1:], *map(shlex.quote, made.values())]))
   kept = [row.key for row in rows if row.key not in made and not row.fault]
   if kept:
-    lines += ["", "No flag can say these; --output writes a config that does:", *(f"  {key}" for key in kept)]
+    lines += ["", "No flag can say these; --output writes a config that does where a network here has them:"]
+    lines += [f"  {key}" for key in kept]
   if found.remarks:
     lines += ["", "Understood, but without a key here:", *(f"  {_plain(text)}" for text in found.remarks)]
   if config.unread:
