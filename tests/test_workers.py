@@ -221,7 +221,8 @@ def test_what_cannot_travel_is_an_input_error():
 
 
 CALLER = """
-  import json, sys, threading, time
+  import json, signal, sys, threading, time
+  signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job of a shell ignores
   sys.path.insert(0, sys.argv[1])
   import worker_helper
   from jaction.batches import Processes, training_batches

@@ -181,7 +181,7 @@ def check_read(kind, path, found, mutation):
 
 
 def test_every_list_format_has_a_seed_above():
-  assert set(READERS) - {"folder"} <= set(SEEDS)
+  assert set(READERS) - {"folder", "tfds", "array_record"} <= set(SEEDS)  # these are folders and shards, no lists
   assert len(SEEDS) * FILES >= 200
 
 

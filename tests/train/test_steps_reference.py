@@ -59,8 +59,8 @@ def test_four_steps_of_sgd_with_clipping_are_those_of_the_reference(shared, weig
     "index": np.arange(len(labels)),
   }
   state = jax.device_put(new_state(variables, optimizer), whole(mesh))
-  # How far float32 carries: the record's own distance to float64, which grows with the steps.
-  limits = [max(1e-5, 20 * off) for off in meta["float64_check"]["loss"]]
+  # How far float32 carries: the record's own distance to float64, which grows with the steps; processors differ by more.
+  limits = [max(1e-5, 40 * off) for off in meta["float64_check"]["loss"]]
   for loss, norm, limit in zip(losses, norms, limits, strict=True):
     state, sums = step(state, put(data, mesh), np.float32(recorded["lr"]))
     np.testing.assert_allclose(float(sums["loss"][0] / sums["loss"][1]), loss, rtol=limit)
