@@ -290,16 +290,22 @@ def test_the_printed_command_can_be_pasted_and_leaves_only_what_no_flag_can_say(
   path = made(OLD, MANY | {"momentum=0.9": "momentum=0.7"})
   assert main([str(path), "--against", NAME]) == 0
   shown = capsys.readouterr().out
-  command = shlex.split(shown.split("The same experiment here:")[1].split("\n\n")[0].replace("\\\n", " "))
+  command = shlex.split(re.split("experiment here:|another network:", shown)[1].split("\n\n")[0].replace("\\\n", " "))
   assert command[:5] == ["python", "-m", "launch.train", f"--config={NAME}", "--workdir=DIR"]
   argv = [word for word in command if word.startswith("--config")]
   config = parse_config(argv)
   for phase in ("train", "test", "published"):
     Preprocessing.from_json(config.preprocessing[phase].to_dict())
   left = {row.key for row in differences(read(path), keys(config))}
-  told = shown.split("--output writes a config that does:")[1].split("\n\n")[0].split()
+  told = shown.split("--output writes a config that does where a network here has them:")[1].split("\n\n")[0].split()
   assert left and left <= set(told)
   assert config.optimizer.momentum == 0.7
+
+
+def test_a_network_that_is_not_known_here_is_not_called_the_same_experiment(made, capsys):
+  assert main([str(made("model = dict(type='FasterRCNN')\n"))]) == 0
+  shown = capsys.readouterr().out
+  assert "The same experiment" not in shown and "which is another network" in shown
 
 
 def test_the_report_names_theirs_ours_what_was_not_read_and_what_has_no_key(made, capsys):

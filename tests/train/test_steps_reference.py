@@ -59,7 +59,7 @@ def test_four_steps_of_sgd_with_clipping_are_those_of_the_reference(shared, weig
     "index": np.arange(len(labels)),
   }
   state = jax.device_put(new_state(variables, optimizer), whole(mesh))
-  # How far float32 carries: the record's own distance to float64, which grows with the steps; processors differ by more.
+  # How far float32 carries: the record's own distance to float64, which grows with the steps; processors differ too.
   limits = [max(1e-5, 40 * off) for off in meta["float64_check"]["loss"]]
   for loss, norm, limit in zip(losses, norms, limits, strict=True):
     state, sums = step(state, put(data, mesh), np.float32(recorded["lr"]))
