@@ -53,6 +53,7 @@ def preprocessing(
 def base() -> ml_collections.ConfigDict:
   """Every key, with what most experiments take."""
   c = ml_collections.ConfigDict()
+  c.task = "recognition"  # see jaction.train.experiment.TASKS
   c.seed = 0  # of the parameters, the order, the draws and the dropout
   c.batch_size = 16  # clips in a step, over all devices
   c.accumulate = 1  # parts of a step's batch that go through the network one after another; batch norm sees each alone

@@ -187,7 +187,8 @@ def _with_classes(variables: dict, model: Any) -> tuple[dict, Report]:
   anew = [path for path, leaf in want.items() if path in flat and flat[path].shape != leaf.shape]
 
   def initial(key):  # XLA drops the rest of the initialisation and the network's pass with it
-    values = flatten_dict(model.init(key, jnp.zeros((1, 1, *model.clip, channels))), sep="/")
+    zeros = (jnp.zeros(one.shape, one.dtype) for one in model.inputs(channels))
+    values = flatten_dict(model.init(key, *zeros), sep="/")
     return {path: values[path] for path in anew}
 
   want |= jax.tree.map(np.asarray, jax.jit(initial)(jax.random.key(0)))

@@ -7,7 +7,6 @@ Inflation in time: Carreira and Zisserman, 2017 (arXiv:1705.07750, sec. 2.4); th
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from flax import linen as nn
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -63,8 +62,7 @@ def inflate(
   backbone = model.backbone if isinstance(model, Recognizer) else None
   if type(backbone) not in TRUNKS:
     raise InputError(f"no ImageNet weights for a {type(backbone or model).__name__}: wanted a network over one ResNet")
-  inputs = jax.ShapeDtypeStruct((1, 1, *model.clip, channels), np.float32)
-  out = flatten_dict(initialize(model, inputs, seed=seed), sep="/")
+  out = flatten_dict(initialize(model, *model.inputs(channels), seed=seed), sep="/")
   names = _names(out, TRUNKS[type(backbone)])
   wanted = {name for name, _ in names.values()}
   problems = []

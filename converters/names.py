@@ -90,5 +90,4 @@ def num_classes(state_dict: Mapping[str, np.ndarray]) -> int:
 
 def _shapes(model, channels):
   """The model's variables as shapes, without a computation."""
-  clip = jax.ShapeDtypeStruct((1, 1, *model.clip, channels), np.float32)
-  return jax.eval_shape(model.init, jax.random.key(0), clip)
+  return jax.eval_shape(model.init, jax.random.key(0), *model.inputs(channels))

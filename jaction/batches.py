@@ -270,18 +270,18 @@ def _hopeless(tried: Mapping[int, str]) -> InputError:
 
 def _stack(samples: Iterable[Mapping[str, Any]], numbers: Sequence[int]) -> Batch:
   """Rows of one batch; a number of -1 is a row that is masked out."""
-  samples = list(samples)
-  shapes = {np.shape(s["clips"]) for s in samples}
-  if len(shapes) > 1:
-    raise InputError(
-      f"clips of one batch differ in shape: {sorted(shapes)} [V,T,H,W,C]; end the steps with a crop or a resize to a "
-      "fixed (width, height)"
-    )
-  labels = [-1 if s["label"] is None else s["label"] for s in samples]
-  index = np.array(numbers, np.int64)
-  return {
-    "clips": np.stack([s["clips"] for s in samples]),
-    "label": np.array(labels, np.float32 if np.ndim(labels[0]) else np.int32),  # [B], of several classes [B,K]
-    "mask": index >= 0,
-    "index": index,
-  } | ({"known": np.stack([s["known"] for s in samples])} if "known" in samples[0] else {})
+  samples, index, batch = list(samples), np.array(numbers, np.int64), {}
+  for name in samples[0]:
+    values = [sample[name] for sample in samples]
+    if name == "label":  # of one class, or rows of several [K]; no label is -1
+      values = [-1 if value is None else value for value in values]
+      batch[name] = np.array(values, np.float32 if np.ndim(values[0]) else np.int32)
+      continue
+    shapes = {np.shape(value) for value in values}
+    if len(shapes) > 1:
+      wanted = "end the steps with a crop or a resize to a fixed (width, height)" if name == "clips" else "wanted one"
+      raise InputError(
+        f"{name} of one batch differ in shape: {sorted(shapes)}{' [V,T,H,W,C]' * (name == 'clips')}; {wanted}"
+      )
+    batch[name] = np.stack(values)
+  return batch | {"mask": index >= 0, "index": index}

@@ -144,8 +144,7 @@ def load_folder(path: str | os.PathLike) -> ModelFolder:
   try:
     shapes, channels = shapes_for(model, flat)
     if facts["weights"].get("fused", False):
-      clip = jax.ShapeDtypeStruct((1, 1, *model.clip, channels), np.float32)
-      shapes = fused_shapes(model, shapes, clip)
+      shapes = fused_shapes(model, shapes, *model.inputs(channels))
     variables, _ = merge(unflatten_dict(flat, sep="/"), shapes)
     variables.setdefault("batch_stats", {})  # fused, it has none
   except CheckpointError as error:
@@ -291,8 +290,7 @@ def _weights(folder: Path, facts: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def _shapes(model: Any, channels: int) -> dict:
   """The model's variables as shapes, without a computation."""
-  clip = jax.ShapeDtypeStruct((1, 1, *model.clip, channels), np.float32)
-  return jax.eval_shape(model.init, jax.random.key(0), clip)
+  return jax.eval_shape(model.init, jax.random.key(0), *model.inputs(channels))
 
 
 def shapes_for(model: Any, flat: Mapping[str, np.ndarray]) -> tuple[dict, int]:

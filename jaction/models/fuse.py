@@ -80,16 +80,16 @@ def _pairs(model: nn.Module, variables: Mapping[str, Any], inputs: tuple) -> dic
     return model.apply(variables, *inputs, **more)
 
   with nn.intercept_methods(watch):
-    jax.eval_shape(evaluate, variables, *(inputs or _clip(model, variables)))
+    jax.eval_shape(evaluate, variables, *(inputs or _inputs(model, variables)))
   shared = [layer for layer, _ in pairs.values()]
   return {norm: pair for norm, pair in pairs.items() if shared.count(pair[0]) == 1}
 
 
-def _clip(model: Any, variables: Mapping[str, Any]) -> tuple[jax.ShapeDtypeStruct]:
-  """A clip of the model's size with as many channels as its first kernel takes."""
+def _inputs(model: Any, variables: Mapping[str, Any]) -> tuple[jax.ShapeDtypeStruct, ...]:
+  """Inputs of the model's size with as many channels as its first kernel takes."""
   for channels in (3, 1, 2, 10, 20):
-    clip = jax.ShapeDtypeStruct((1, 1, *model.clip, channels), np.float32)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), clip)["params"]
+    inputs = model.inputs(channels)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), *inputs)["params"]
     if jax.tree.map(np.shape, shapes) == jax.tree.map(np.shape, variables["params"]):
-      return (clip,)
+      return inputs
   raise InputError("these variables are not the model's, for no number of channels that is usual; give `inputs`")

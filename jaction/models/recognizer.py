@@ -35,6 +35,11 @@ class Recognizer(nn.Module):
   frozen_norms: str = "none"  # of the backbone: statistics, all, partial; see freeze.NORMS
   remat: bool = False
 
+  @nn.nowrap
+  def inputs(self, channels: int = 3) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """What the model takes for one view of one video.  Every network of `create_model` has this method."""
+    return (jax.ShapeDtypeStruct((1, 1, *self.clip, channels), jnp.float32),)
+
   def __call__(
     self,
     clips: Array | Sequence[Array],

@@ -75,6 +75,12 @@ class Variant(NamedTuple):
   frozen_norms: str = "none"  # in training; see freeze.NORMS
   bgr: bool = False  # the published weights take blue, green, red: converters.convert turns them round
 
+  task = "recognition"
+
+  def build(self, num_classes: int) -> Recognizer:
+    """The network; `create_model` sets fields of it and of its parts by name."""
+    return Recognizer(self.backbone(), self.head(num_classes), self.shape[:-1], frozen_norms=self.frozen_norms)
+
   @property
   def segments(self) -> bool:
     """Whether the frames of a view are segments of the whole video (2-D networks) or neighbours in it."""
@@ -489,19 +495,20 @@ def variant(name: str) -> Variant:
   return VARIANTS[name]
 
 
-def create_model(name: str, *, num_classes: int = 400, **fields: Any) -> Recognizer:
-  """The network called `name`, without weights.
+def create_model(name: str, *, num_classes: int = 400, **fields: Any) -> Any:
+  """The network called `name`, without weights: a flax module with the method `inputs` (see Recognizer.inputs).
 
-  `fields` set, by their own names, fields of the recognizer, its backbone or its head: dropout=0.2, dtype="bfloat16",
+  `fields` set, by their own names, fields of the network, its backbone or its head: dropout=0.2, dtype="bfloat16",
   depth=101, ...  An unknown one is an InputError that names the nearest.
   """
   row = variant(name)
   if num_classes < 1:
     raise InputError(f"num_classes must be at least 1, got {num_classes}")
-  whole = Recognizer(row.backbone(), row.head(num_classes), row.shape[:-1], frozen_norms=row.frozen_norms)
-  parts: dict[str, Any] = {"recognizer": whole}
-  parts |= {"backbone": parts["recognizer"].backbone, "head": parts["recognizer"].head}
-  hidden = {"name", "parent", "backbone", "head", "num_classes"}
+  whole = row.build(num_classes)
+  inner = {f.name: getattr(whole, f.name) for f in dataclasses.fields(whole) if f.name != "parent"}
+  inner = {part: module for part, module in inner.items() if isinstance(module, nn.Module)}  # backbone, head
+  parts: dict[str, Any] = {"": whole} | inner
+  hidden = {"name", "parent", "num_classes", *inner}
   owners = {f.name: key for key, part in parts.items() for f in dataclasses.fields(part) if f.name not in hidden}
   for field in fields:
     if field not in owners:
@@ -512,7 +519,7 @@ def create_model(name: str, *, num_classes: int = 400, **fields: Any) -> Recogni
     own = {field: value for field, value in fields.items() if owners[field] == part}
     if own:
       parts[part] = parts[part].clone(**own)
-  model = parts["recognizer"].clone(backbone=parts["backbone"], head=parts["head"])
+  model = parts[""].clone(**{part: parts[part] for part in inner})
   if "frozen_stages" in fields:
     _check_stages(model, row)
   return model

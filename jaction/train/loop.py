@@ -35,7 +35,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
   config = config.to_dict() if hasattr(config, "to_dict") else dict(config)
   run = Experiment(config)
   with contextlib.ExitStack() as stack:
-    folder, changes = open_workdir(stack.enter_context(locked_workdir(workdir)), config, run.facts())
+    folder, changes = open_workdir(stack.enter_context(locked_workdir(workdir)), config, run.task.facts())
     checkpoints = stack.enter_context(
       Checkpoints(folder / "checkpoints", keep=config["checkpoint"]["keep"], metric=run.metric)
     )

@@ -10,13 +10,12 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax.sharding import Mesh
 
 from jaction.batches import put
-from jaction.clips.device import normalize
 from jaction.models.layers import BatchNorm
 from jaction.train.mesh import whole
 
 
 def make_statistics(
-  model: nn.Module, mesh: Mesh, *, seed: int, mean: tuple[float, ...], std: tuple[float, ...]
+  model: nn.Module, mesh: Mesh, *, seed: int, inputs: Callable[[Mapping[str, jax.Array]], tuple[Any, ...]]
 ) -> Callable[[Mapping[str, Any], Iterable[Mapping[str, Any]], int], dict[str, Any]]:
   """The function (variables, batches, step) -> batch_stats with those parameters, over all batches.
 
@@ -34,11 +33,11 @@ def make_statistics(
     return next_call(*args, **kwargs)
 
   @jax.jit
-  def of_batch(variables, clips, step, number):
+  def of_batch(variables, batch, step, number):
     dropout = jax.random.fold_in(jax.random.fold_in(key, step), number)
     with nn.intercept_methods(noting):
       _, updated = model.apply(
-        variables, normalize(clips, mean, std), train=True, mutable=["batch_stats"], rngs={"dropout": dropout}
+        variables, *inputs(batch), train=True, mutable=["batch_stats"], rngs={"dropout": dropout}
       )
     before, after = (flatten_dict(tree, sep="/") for tree in (variables["batch_stats"], updated["batch_stats"]))
     # A norm goes the share `momentum` of the way to the batch's statistics: that is undone.
@@ -51,8 +50,7 @@ def make_statistics(
       return {}
     rows: dict[str, list[np.ndarray]] = {}
     for number, batch in enumerate(batches):
-      clips = put({"clips": batch["clips"]}, mesh)["clips"]
-      for path, value in of_batch(variables, clips, np.int32(step), np.int32(number)).items():
+      for path, value in of_batch(variables, put(batch, mesh), np.int32(step), np.int32(number)).items():
         rows.setdefault(path, []).append(np.asarray(value, np.float64))
     out = {}
     for path, values in rows.items():

@@ -13,10 +13,11 @@ from jaction import converters
 from jaction.converters import from_torch, to_torch
 from jaction.errors import InputError
 from jaction.models import create_model, frozen_leaves, initialize
+from jaction.train.classification import classification, normalized_clips
 from jaction.train.mesh import make_mesh, whole
 from jaction.train.optim import leaving, make_optimizer
 from jaction.train.state import new_state
-from jaction.train.step import classification, make_train_step
+from jaction.train.step import make_train_step
 
 ADAMW = {
   "name": "adamw", "momentum": 0.9, "nesterov": False, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.1,
@@ -35,7 +36,7 @@ def changes(model, steps=2):
   variables = initialize(model, shapes(model))
   state = jax.device_put(new_state(variables, optimizer), whole(mesh))
   task = classification("cross_entropy", label_smoothing=0.0)
-  step = make_train_step(model, task, optimizer, mesh, seed=0, mean=(127.5,) * 3, std=(64.0,) * 3)
+  step = make_train_step(model, task, optimizer, mesh, seed=0, inputs=normalized_clips((127.5,) * 3, (64.0,) * 3))
   rng = np.random.default_rng(0)
   batch = {"clips": rng.integers(0, 256, (4, 1, *model.clip, 3), np.uint8), "label": np.arange(4), "mask": np.ones(4)}
   before = flatten_dict(variables, sep="/")

@@ -51,10 +51,11 @@ def test_the_shift_is_the_papers():
 def test_tsm_sees_the_order_of_frames_and_does_not_without_its_shift():
   model, variables, apply = tiny("tsm_tiny_1x1x8")
   x = clips(1, 1, 8)
-  assert np.abs(apply(x) - apply(x[:, :, ::-1])).max() > 1e-3
+  forward = apply(x)  # large numbers: both limits are shares of them
+  assert np.abs(forward - apply(x[:, :, ::-1])).max() > 1e-4 * np.abs(forward).max()
   blind = create_model("tsm_tiny_1x1x8", num_classes=5, before=identity)
   run = jax.jit(functools.partial(blind.apply, variables))
-  np.testing.assert_allclose(run(x), run(x[:, :, ::-1]), rtol=1e-5, atol=1e-4)  # sums in another order
+  np.testing.assert_allclose(run(x), run(x[:, :, ::-1]), rtol=1e-6)  # sums in another order
 
 
 def test_tsn_does_not_see_the_order_of_frames():

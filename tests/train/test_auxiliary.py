@@ -12,10 +12,11 @@ from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet
 from jaction.models.tpn import TPN, TPNHead
 from jaction.predict.scoring import make_predict_step
+from jaction.train.classification import classification, normalized_clips
 from jaction.train.mesh import make_mesh, whole
 from jaction.train.optim import make_optimizer
 from jaction.train.state import new_state
-from jaction.train.step import auxiliary_weight, classification, make_train_step
+from jaction.train.step import auxiliary_weight, make_train_step
 
 PLAIN = {
   "name": "sgd", "momentum": 0.0, "nesterov": False, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 0.0,
@@ -49,7 +50,9 @@ def batch():
 def stepped(weight, variables, batch):
   """The state before and after one step of learning rate 1, as numpy, and the step's sums."""
   mesh, optimizer = make_mesh(jax.devices()[:1]), make_optimizer(PLAIN)
-  step = make_train_step(tiny(weight), classification("cross_entropy"), optimizer, mesh, seed=0, mean=MEAN, std=STD)
+  step = make_train_step(
+    tiny(weight), classification("cross_entropy"), optimizer, mesh, seed=0, inputs=normalized_clips(MEAN, STD)
+  )
   state = jax.device_put(new_state(jax.tree.map(np.array, variables), optimizer), whole(mesh))
   after, sums = step(state, put(batch, mesh), np.float32(1))
   return jax.device_get(after), jax.device_get(sums)

@@ -195,13 +195,13 @@ def test_folders_are_numbered_as_the_labels_say_and_a_tilde_is_the_home_folder(c
   config.data.root, config.data.train, config.data.val, config.data.format = "~", "train", "val", "auto"
   config.model.num_classes = 3
   run = Experiment(config.to_dict())
-  assert run.labels == ("a", "b", "c")
-  assert [(r.id, r.label) for r in run.val_records] == [("a/1.mp4", 0), ("c/1.mp4", 2)]
-  assert run.val_records[0].source == str(tmp_path / "val" / "a" / "1.mp4")
+  assert run.task.labels == ("a", "b", "c")
+  assert [(r.id, r.label) for r in run.task.val_records] == [("a/1.mp4", 0), ("c/1.mp4", 2)]
+  assert run.task.val_records[0].source == str(tmp_path / "val" / "a" / "1.mp4")
   (tmp_path / "labels.txt").write_text("c\nb\na\n")
   config.data.labels = "labels.txt"
   run = Experiment(config.to_dict())
-  assert run.labels == ("c", "b", "a") and [r.label for r in run.records] == [2, 1, 0]
+  assert run.task.labels == ("c", "b", "a") and [r.label for r in run.task.records] == [2, 1, 0]
   (tmp_path / "labels.txt").write_text("c\nb\nd\n")
   with pytest.raises(InputError, match="no class 'a' among the 3 known ones"):
     Experiment(config.to_dict())

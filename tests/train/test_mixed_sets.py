@@ -33,15 +33,17 @@ def mix(config):
 
 def test_every_batch_holds_each_set_by_its_share(experiment):
   run = experiment(mix)
-  assert len(run.records) == 20 + 6 + 12 and run.epoch == 40
+  assert len(run.task.records) == 20 + 6 + 12 and run.epoch == 40
   with run.training_batches(0) as batches:
     first = [next(batches) for _ in range(5)]
-  names = [[run.records[n].id.split("_")[0] for n in batch["index"]] for batch in first]
+  names = [[run.task.records[n].id.split("_")[0] for n in batch["index"]] for batch in first]
   assert [collections.Counter(batch) for batch in names] == [{"train": 4, "extra": 2, "more": 2}] * 5
   drawn = sorted(n for batch in first for n in batch["index"].tolist() if n < 20)
   assert drawn == list(range(20))  # 5 steps x 8 clips are an epoch of the first set
   assert all(
-    run.records[n].label == label for batch in first for n, label in zip(batch["index"], batch["label"], strict=True)
+    run.task.records[n].label == label
+    for batch in first
+    for n, label in zip(batch["index"], batch["label"], strict=True)
   )
 
 
@@ -55,7 +57,7 @@ def test_a_resumed_run_goes_on_with_the_same_clips_of_the_mixture(experiment):
 
 
 def test_the_sets_are_part_of_what_a_resumed_run_must_find_again(experiment):
-  assert experiment(mix).facts() != experiment(lambda config: None).facts()
+  assert experiment(mix).task.facts() != experiment(lambda config: None).task.facts()
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from flax import linen as nn
 
 from jaction.batches import put
 from jaction.errors import InputError
+from jaction.train.classification import classification, normalized_clips
 from jaction.train.mesh import check_batch_size, make_mesh, whole
 from jaction.train.optim import make_optimizer
 from jaction.train.state import new_state
-from jaction.train.step import classification, make_train_step
+from jaction.train.step import make_train_step
 
 
 class Small(nn.Module):
@@ -48,7 +49,7 @@ def prepared(dropout=0.0, devices=None, smoothing=0.0):
   variables = model.init(jax.random.key(1), jnp.zeros((2, 1, 2, 4, 4, 3)))
   state = jax.device_put(new_state(variables, optimizer), whole(mesh))
   task = classification("cross_entropy", label_smoothing=smoothing)
-  step = make_train_step(model, task, optimizer, mesh, seed=5, mean=(127.5,) * 3, std=(64.0,) * 3)
+  step = make_train_step(model, task, optimizer, mesh, seed=5, inputs=normalized_clips((127.5,) * 3, (64.0,) * 3))
   return mesh, state, step
 
 
@@ -148,7 +149,7 @@ def test_class_weights_weigh_the_mean_as_pytorch_does():
   mesh, model, optimizer = make_mesh(jax.devices()[:1]), Small(), make_optimizer(SGD)
   variables = model.init(jax.random.key(1), jnp.zeros((2, 1, 2, 4, 4, 3)))
   task = classification("cross_entropy", class_weights=(0.5, 1.0, 4.0))
-  step = make_train_step(model, task, optimizer, mesh, seed=5, mean=(127.5,) * 3, std=(64.0,) * 3)
+  step = make_train_step(model, task, optimizer, mesh, seed=5, inputs=normalized_clips((127.5,) * 3, (64.0,) * 3))
   data = batch(masked=5)
   _, sums = step(jax.device_put(new_state(variables, optimizer), whole(mesh)), put(data, mesh), np.float32(0.1))
   variables = model.init(jax.random.key(1), jnp.zeros((2, 1, 2, 4, 4, 3)))

@@ -12,11 +12,12 @@ from jaction.clips.blending import BLENDINGS
 from jaction.errors import InputError
 from jaction.losses import class_balanced_focal
 from jaction.models.layers import BatchNorm
+from jaction.train.classification import blending, classification, normalized_clips
 from jaction.train.mesh import make_mesh, whole
 from jaction.train.optim import make_optimizer
 from jaction.train.precise import make_statistics
 from jaction.train.state import averaged, new_state
-from jaction.train.step import blending, classification, make_train_step
+from jaction.train.step import make_train_step
 
 SGD = {
   "name": "sgd", "momentum": 0.9, "nesterov": False, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "weight_decay": 1e-3,
@@ -55,7 +56,7 @@ def stepped(steps=3, *, norm=False, devices=2, masked=0, task=None, own=SGD, lr=
   variables = Small(norm).init(jax.random.key(1), jnp.zeros((1, 1, 2, 4, 4, 3)))
   state = jax.device_put(new_state(variables, optimizer, ema=options.get("ema", 0) > 0), whole(mesh))
   task = classification("cross_entropy") if task is None else task
-  step = make_train_step(Small(norm), task, optimizer, mesh, seed=5, **COLOURS, **options)
+  step = make_train_step(Small(norm), task, optimizer, mesh, seed=5, inputs=normalized_clips(**COLOURS), **options)
   for number in range(steps):
     state, sums = step(state, put(batch(masked=masked, seed=number), mesh), np.float32(lr))
   return jax.device_get((state, sums))
@@ -83,7 +84,9 @@ def test_four_parts_give_the_step_of_the_whole_batch_in_float64_to_its_rounding(
       variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
       # The loss in float64 too: ours is float32 by design, and its rounding hangs on the shapes.
       square = classification("cross_entropy")._replace(loss=lambda logits, data: (logits**2).mean((1, 2)), metrics={})
-      step = make_train_step(Small(), square, optimizer, mesh, seed=5, accumulate=parts, **COLOURS)
+      step = make_train_step(
+        Small(), square, optimizer, mesh, seed=5, accumulate=parts, inputs=normalized_clips(**COLOURS)
+      )
       state = jax.device_put(new_state(variables, optimizer), whole(mesh))
       for number in range(5):
         state, _ = step(state, put(batch(seed=number), mesh), np.float64(0.1))
@@ -177,7 +180,7 @@ def test_precise_statistics_are_those_of_all_rows_and_frozen_ones_stay():
   frozen["mean"] = np.random.default_rng(0).normal(size=3).astype(np.float32)
   mesh = make_mesh(jax.devices()[:2])
   batches = [batch(seed=seed) for seed in range(20, 25)]
-  found = make_statistics(Small(True), mesh, seed=5, **COLOURS)(variables, batches, 3)
+  found = make_statistics(Small(True), mesh, seed=5, inputs=normalized_clips(**COLOURS))(variables, batches, 3)
   rows = [((data["clips"] - 127.5) / 64).mean((2, 3)).reshape(-1, 3) for data in batches]
   every = np.concatenate(rows)
   np.testing.assert_allclose(found["BatchNorm_0"]["mean"], every.mean(0), rtol=1e-4, atol=1e-6)

@@ -11,10 +11,11 @@ import converters
 import jaction
 from jaction.batches import put
 from jaction.launch.train import parse_config
+from jaction.train.classification import classification, normalized_clips
 from jaction.train.mesh import make_mesh, whole
 from jaction.train.optim import make_optimizer
 from jaction.train.state import new_state
-from jaction.train.step import classification, make_train_step
+from jaction.train.step import make_train_step
 
 # The recorded case -> our network, and the config whose rates and decays for each kind of leaf are put to the test.
 CASES = {
@@ -49,7 +50,7 @@ def test_four_steps_of_sgd_with_clipping_are_those_of_the_reference(shared, weig
   variables = converters.from_torch(filled, model)
   mesh, optimizer = make_mesh(jax.devices()[:1]), make_optimizer(settings)
   task = classification("cross_entropy")
-  step = make_train_step(model, task, optimizer, mesh, seed=0, mean=(0.0,) * 3, std=(1.0,) * 3)
+  step = make_train_step(model, task, optimizer, mesh, seed=0, inputs=normalized_clips((0.0,) * 3, (1.0,) * 3))
   images = weights.make_input(meta["input"]["imgs"]["seed"], meta["input"]["imgs"]["shape"])  # [N,S,C,H,W]
   labels = np.array(meta["input"]["labels"], np.int32)
   data = {
@@ -59,11 +60,13 @@ def test_four_steps_of_sgd_with_clipping_are_those_of_the_reference(shared, weig
     "index": np.arange(len(labels)),
   }
   state = jax.device_put(new_state(variables, optimizer), whole(mesh))
-  # How far float32 carries: the record's own distance to float64, which grows with the steps; processors differ too.
-  limits = [max(1e-5, 40 * off) for off in meta["float64_check"]["loss"]]
+  # How far float32 carries: the record's own distance to float64, which grows with the steps.
+  limits = [max(1e-5, 20 * off) for off in meta["float64_check"]["loss"]]
   for loss, norm, limit in zip(losses, norms, limits, strict=True):
     state, sums = step(state, put(data, mesh), np.float32(recorded["lr"]))
-    np.testing.assert_allclose(float(sums["loss"][0] / sums["loss"][1]), loss, rtol=limit)
+    # A loss near 0 is a small difference of numbers as large as the first loss: their rounding is all it can have.
+    found = float(sums["loss"][0] / sums["loss"][1])
+    np.testing.assert_allclose(found, loss, rtol=limit, atol=1e-6 * float(losses[0]))
     np.testing.assert_allclose(float(sums["grad_norm"][0]), norm, rtol=max(2e-3, 2 * limit))
 
   ends = converters.to_torch(jax.device_get(state.variables), model)
