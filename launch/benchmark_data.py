@@ -3,14 +3,17 @@
 jaction benchmark data                    on videos like Kinetics' made here: 340x256, 10 s, a keyframe every 250 frames
 jaction benchmark data --list LIST        on own videos
 jaction benchmark data --gop 8            the same with a keyframe every 8 frames
+jaction benchmark data --workers          one worker beside two, as threads and as processes, instead
 
-Everything runs on one core, all candidates take turns over the same videos, and the ratios are of one run.  `pipeline`
-is: sample, decode, resize to short side 256, central crop of 224, one batch.  "mmaction2" is MMAction2's form of it:
-decord one frame at a time, OpenCV frame by frame on the whole picture, then float32 normalisation; "decord", "opencv"
-and "pyav" decode so, and resize and crop as we do.  decord and OpenCV's reader are used where they are installed.
+Everything is held to one core, all candidates take turns over the same videos, and the ratios are of one run.  The
+pipeline is: open, sample, decode, resize to short side 256, central crop of 224, one batch.  "shards" is ours from
+ArrayRecord.  "mmaction2" is MMAction2's form: decord one frame at a time, OpenCV frame by frame on the whole picture,
+then float32 normalisation; "decord", "opencv" and "pyav" decode so, and resize and crop as we do.  decord and OpenCV's
+reader are used where they are installed.
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -18,7 +21,7 @@ import pathlib
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import av
@@ -27,11 +30,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from jaction.batches import Processes, training_batches
 from jaction.clips.clip import Clip
 from jaction.clips.preprocessing import Preprocessing
 from jaction.clips.transforms import center_crop, resize
 from jaction.errors import InputError
-from jaction.records import READERS, Record, Video, read_records
+from jaction.records import READERS, Record, read_records
+from jaction.records.build import build_set
 
 PATTERNS = {  # clip_len, frame_interval, num_clips
   "sparse": (1, 1, 8),
@@ -56,11 +61,18 @@ def preprocessing(pattern: str) -> Preprocessing:
   )
 
 
-def by_pyav(path: str, indices: np.ndarray) -> np.ndarray:
+Sample = Callable[[int], np.ndarray]  # how many frames a video has -> the numbers of the wanted ones
+
+
+def by_pyav(path: str, sample: Sample) -> np.ndarray:
   """From the start to the last wanted frame, converting those that are wanted."""
-  wanted, last, frames = set(indices.tolist()), int(indices.max()), {}
+  frames: dict[int, np.ndarray] = {}
   with av.open(path) as file:
-    for number, frame in enumerate(file.decode(video=0)):
+    stream = file.streams.video[0]
+    stream.thread_count, stream.thread_type = 1, "NONE"
+    indices = sample(stream.frames)
+    wanted, last = set(indices.tolist()), int(indices.max())
+    for number, frame in enumerate(file.decode(stream)):
       if number in wanted:
         frames[number] = frame.to_ndarray(format="rgb24")
       if number == last:
@@ -68,10 +80,11 @@ def by_pyav(path: str, indices: np.ndarray) -> np.ndarray:
   return np.stack([frames[i] for i in indices.tolist()])
 
 
-def by_opencv(path: str, indices: np.ndarray) -> np.ndarray:
+def by_opencv(path: str, sample: Sample) -> np.ndarray:
   """From the start to the last wanted frame, fetching those that are wanted."""
-  wanted, last, frames = set(indices.tolist()), int(indices.max()), {}
   reader = cv2.VideoCapture(path, cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+  indices = sample(int(reader.get(cv2.CAP_PROP_FRAME_COUNT)))
+  wanted, last, frames = set(indices.tolist()), int(indices.max()), {}
   for number in range(last + 1):
     reader.grab()
     if number in wanted:
@@ -80,19 +93,20 @@ def by_opencv(path: str, indices: np.ndarray) -> np.ndarray:
   return np.stack([frames[i] for i in indices.tolist()])
 
 
-def by_decord(path: str, indices: np.ndarray) -> np.ndarray:
+def by_decord(path: str, sample: Sample) -> np.ndarray:
   """All at once."""
   import decord  # only where it is installed; no part of the library
 
-  return decord.VideoReader(path, num_threads=1).get_batch(indices.tolist()).asnumpy()
+  reader = decord.VideoReader(path, num_threads=1)
+  return reader.get_batch(sample(len(reader)).tolist()).asnumpy()
 
 
-def in_the_form_of_mmaction2(path: str, indices: np.ndarray, *, normalise: bool = True) -> np.ndarray:
-  """float32 [N,224,224,3]: DecordDecode, Resize, CenterCrop, Normalize, each frame by itself."""
+def in_the_form_of_mmaction2(path: str, sample: Sample, *, normalise: bool = True) -> np.ndarray:
+  """float32 [N,224,224,3]: DecordInit, SampleFrames, DecordDecode, Resize, CenterCrop, Normalize, frame by frame."""
   import decord
 
   reader = decord.VideoReader(path, num_threads=1)
-  frames = [reader[i].asnumpy() for i in indices.tolist()]
+  frames = [reader[i].asnumpy() for i in sample(len(reader)).tolist()]
   scale = 256 / min(frames[0].shape[:2])
   size = int(frames[0].shape[1] * scale + 0.5), int(frames[0].shape[0] * scale + 0.5)
   frames = [cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR) for frame in frames]
@@ -103,29 +117,27 @@ def in_the_form_of_mmaction2(path: str, indices: np.ndarray, *, normalise: bool 
   return np.stack(frames)
 
 
-def cropped(decode: Callable[[str, np.ndarray], np.ndarray], path: str, indices: np.ndarray) -> np.ndarray:
+def cropped(decode: Callable[[str, Sample], np.ndarray], path: str, sample: Sample) -> np.ndarray:
   """Any decoder, then our resize and crop."""
-  return np.ascontiguousarray(center_crop(resize(Clip(decode(path, indices)), size=256), size=224).frames)
+  return np.ascontiguousarray(center_crop(resize(Clip(decode(path, sample)), size=256), size=224).frames)
 
 
-def candidates(records: Sequence[Record], pattern: str) -> dict[str, Callable[[], list[np.ndarray]]]:
-  """Name -> what makes a batch of all the records."""
-  ours, places = preprocessing(pattern), []
-  for record in records:
-    with Video(record.source) as video:
-      places.append(ours.indices(video.num_frames))
+def candidates(
+  records: Sequence[Record], stored: Sequence[Record], pattern: str
+) -> dict[str, Callable[[], np.ndarray]]:
+  """Name -> what makes a batch [B,N,224,224,3] of all the records; `stored` are the same videos in shards."""
+  ours = preprocessing(pattern)
 
   def each(function):
-    return lambda: [function(record.source, indices) for record, indices in zip(records, places, strict=True)]
+    return lambda: np.stack([function(record.source, ours.indices) for record in records])
 
   found = {
-    "jaction": lambda: [ours(record)["clips"].reshape(-1, 224, 224, 3) for record in records],
+    "jaction": lambda: np.stack([ours(record)["clips"].reshape(-1, 224, 224, 3) for record in records]),
+    "shards": lambda: np.stack([ours(record)["clips"].reshape(-1, 224, 224, 3) for record in stored]),
     "pyav": each(functools.partial(cropped, by_pyav)),
     "opencv": each(functools.partial(cropped, by_opencv)),
   }
-  try:
-    import decord  # noqa: F401
-  except ImportError:
+  if "decord" not in installed():
     return found
   return found | {
     "decord": each(functools.partial(cropped, by_decord)),
@@ -134,27 +146,99 @@ def candidates(records: Sequence[Record], pattern: str) -> dict[str, Callable[[]
   }
 
 
-def compare(records: Sequence[Record], pattern: str, repeat: int) -> dict[str, dict[str, float]]:
-  """name -> {"ms": median milliseconds a clip, "ratio": to ours, "difference": mean grey levels from ours}."""
-  runs = candidates(records, pattern)
-  reference = runs["jaction"]()
-  found: dict[str, dict[str, float]] = {}
-  for name, run in runs.items():  # once before: the files are in the page cache, and the frames are looked at
-    frames = run()
-    if frames[0].dtype == np.float32:
-      frames = [frame * STD + MEAN for frame in frames]
-    pairs = zip(frames, reference, strict=True)
-    found[name] = {"difference": float(np.mean([np.abs(a.astype(float) - b).mean() for a, b in pairs]))}
+def installed() -> dict[str, str]:
+  """Name -> version of the decoders there are."""
+  found = {"av": av.__version__, "opencv": cv2.__version__}
+  with contextlib.suppress(ImportError):
+    import decord
+
+    found["decord"] = decord.__version__
+  return found
+
+
+def in_turns(runs: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, list[float]]:
+  """name -> seconds of each turn; every other round goes the other way round, so that none always follows the same."""
   times: dict[str, list[float]] = {name: [] for name in runs}
-  for _ in range(repeat):
-    for name, run in runs.items():
+  for number in range(repeat):
+    for name in list(runs)[:: -1 if number % 2 else 1]:
       start = time.perf_counter()
-      run()
-      times[name].append(1e3 * (time.perf_counter() - start) / len(records))
+      runs[name]()
+      times[name].append(time.perf_counter() - start)
+  return times
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+  """Holds this thread, and those that it starts, to one core where the system can (Linux)."""
+  if not hasattr(os, "sched_setaffinity"):
+    yield
+    return
+  before = os.sched_getaffinity(0)
+  os.sched_setaffinity(0, {max(before)})
+  try:
+    yield
+  finally:
+    os.sched_setaffinity(0, before)
+
+
+def compare(
+  records: Sequence[Record], stored: Sequence[Record], pattern: str, repeat: int
+) -> dict[str, dict[str, float]]:
+  """name -> {"ms": median milliseconds a clip, "ratio": to ours, "difference": mean grey levels from ours}."""
+  runs = candidates(records, stored, pattern)
+  found: dict[str, dict[str, float]] = {}
+  with one_core():
+    reference = runs["jaction"]().astype(np.float32)
+    for name, run in runs.items():  # once before: the files are in the page cache, and the frames are looked at
+      frames = run()
+      frames = frames * STD + MEAN if frames.dtype == np.float32 else frames
+      found[name] = {"difference": float(np.abs(frames - reference).mean())}
+    times = in_turns(runs, repeat)
   for name, values in times.items():
-    found[name]["ms"] = statistics.median(values)
+    found[name]["ms"] = 1e3 * statistics.median(values) / len(records)
     found[name]["ratio"] = statistics.median(other / own for other, own in zip(values, times["jaction"], strict=True))
   return found
+
+
+def loaded(records: Sequence[Record], pattern: str, *, threads: int, processes: int = 0) -> float:
+  """Seconds a clip of a running loader whose batches nobody waits with."""
+  size = 2
+  rounds = max(12, len(records) // size)
+  with training_batches(
+    records,
+    preprocessing(pattern),
+    batch_size=size,
+    seed=0,
+    threads=threads,
+    processes=Processes(processes),
+    prefetch=2,
+  ) as batches:
+    for _ in range(6):  # what is made ahead, and processes that start
+      next(batches)
+    start = time.perf_counter()
+    for _ in range(rounds):
+      next(batches)
+    return (time.perf_counter() - start) / rounds / size
+
+
+def by_workers(records: Sequence[Record], pattern: str, repeat: int) -> dict[str, dict[str, float]]:
+  """name -> {"ms": milliseconds a clip, "ratio": how many times the speed of one such worker}."""
+  found: dict[str, dict[str, float]] = {}
+  for kind in ("threads", "processes"):
+    times: dict[int, list[float]] = {1: [], 2: []}
+    for turn in range(repeat):
+      for count in (1, 2) if turn % 2 == 0 else (2, 1):
+        times[count].append(loaded(records, pattern, threads=count, processes=count * (kind == "processes")))
+    for count, values in times.items():
+      ratios = [one / own for one, own in zip(times[1], values, strict=True)]
+      found[f"{count} {kind}"] = {"ms": 1e3 * statistics.median(values), "ratio": statistics.median(ratios)}
+  return found
+
+
+def in_shards(records: Sequence[Record], folder: pathlib.Path) -> list[Record]:
+  """The same videos, in ArrayRecord shards made in the folder."""
+  build_set({"train": records}, folder)
+  return list(read_records(os.fspath(folder / "train"), format="tfds"))
 
 
 def make_videos(folder: pathlib.Path, *, count: int, gop: int, seconds: float = 10.0) -> list[Record]:
@@ -194,6 +278,7 @@ def data(argv: list[str]) -> None:
   parser.add_argument("--videos", type=int, default=4, help="how many (default 4)")
   parser.add_argument("--gop", type=int, default=250, help="frames from keyframe to keyframe (default 250)")
   parser.add_argument("--repeat", type=int, default=7, help="how often each candidate takes its turn (default 7)")
+  parser.add_argument("--workers", action="store_true", help="one worker beside two instead of other decoders")
   parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
   args = parser.parse_args(argv)
   for name in ("videos", "gop", "repeat"):
@@ -206,14 +291,23 @@ def data(argv: list[str]) -> None:
     else:
       records = make_videos(pathlib.Path(folder), count=args.videos, gop=args.gop)
     where = args.list or f"{args.videos} videos of 340x256, 10 s, a keyframe every {args.gop} frames"
-    figures = {pattern: compare(records, pattern, args.repeat) for pattern in PATTERNS}
+    if args.workers:
+      figures = {pattern: by_workers(records, pattern, args.repeat) for pattern in PATTERNS}
+    else:
+      stored = in_shards(records, pathlib.Path(folder) / "shards")
+      figures = {pattern: compare(records, stored, pattern, args.repeat) for pattern in PATTERNS}
   for pattern, rows in figures.items():
     clip_len, interval, clips = PATTERNS[pattern]
     taken = f"{clips} x {clip_len} frames" + (f" at stride {interval}" if interval > 1 else "")
-    table = Table("candidate", "ms a clip", "times ours", "mean grey levels from ours", title=f"{pattern}: {taken}")
+    ratio, unit = ("times one", "workers") if args.workers else ("times ours", "candidate")
+    columns = [unit, "ms a clip", ratio] + ["mean grey levels from ours"] * (not args.workers)
+    table = Table(*columns, title=f"{pattern}: {taken}")
     for name, row in rows.items():
-      table.add_row(name, f"{row['ms']:.1f}", f"{row['ratio']:.2f}", f"{row['difference']:.2f}")
+      table.add_row(name, *(f"{row[key]:.2f}" for key in ("ms", "ratio", "difference") if key in row))
     Console().print(table)
-  print(f"one core; {where}")
+  versions = ", ".join(f"{name} {version}" for name, version in installed().items())
+  missing = "" if "decord" in installed() else "; decord is not installed, and MMAction2's form with it is left out"
+  print(f"{'all cores' if args.workers else 'one core'}; {where}; {versions}{missing}")
   if args.json:
-    args.json.write_text(json.dumps({"where": where, "figures": figures}, indent=1) + "\n")
+    facts = {"where": where, "installed": installed(), "figures": figures}
+    args.json.write_text(json.dumps(facts, indent=1) + "\n")

@@ -1,6 +1,7 @@
 """A clip, and what resizing, cropping and mirroring do to its frames: pure functions of arrays."""
 
 import dataclasses
+import math
 
 import cv2
 import numpy as np
@@ -56,6 +57,24 @@ def resize_frames(frames: np.ndarray, size: Size, interpolation: str = "bilinear
     if not np.shares_memory(done, place):
       place[...] = done.reshape(place.shape)
   return out
+
+
+def resize_and_crop(frame: np.ndarray, size: Size, box: Box, interpolation: str = "bilinear") -> np.ndarray:
+  """The pixels `box` of one frame [H,W,C] resized to `size`, as `resize_frames` and `crop_frames` would give them.
+
+  What lies right of the box and below it is not made: a shorter source at the same scale gives the same pixels, but for
+  those beside the new edge.  (Left and above it would have to begin between two pixels.)  A view.
+  """
+  height, width = frame.shape[:2]
+  if (width, height) == size:
+    return frame[box[1] : box[3], box[0] : box[2]]
+  x, y = size[0] / width, size[1] / height
+  # Two pixels of the source more than the box reaches to: the last is read by interpolation, the next for rounding.
+  right = width if box[2] == size[0] else min(width, math.ceil(box[2] / x) + 2)
+  below = height if box[3] == size[1] else min(height, math.ceil(box[3] / y) + 2)
+  made = cv2.resize(frame[:below, :right], None, fx=x, fy=y, interpolation=INTERPOLATIONS[interpolation])
+  made = made if made.ndim == frame.ndim else made[..., None]
+  return made[box[1] : box[3], box[0] : box[2]]
 
 
 def crop_frames(frames: np.ndarray, box: Box) -> np.ndarray:

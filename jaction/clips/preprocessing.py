@@ -4,10 +4,11 @@ Training, evaluation, prediction and export use it alike, so that the same video
 """
 
 import dataclasses
+import functools
 import inspect
 import json
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ from jaction.clips.clip import Clip
 from jaction.clips.layout import split_views, stack_flow
 from jaction.clips.sampling import OUT_OF_BOUND, SAMPLERS
 from jaction.clips.settings import check_settings, frozen, is_count, thawed
-from jaction.clips.transforms import STEPS
+from jaction.clips.transforms import STEPS, lead
 from jaction.errors import InputError, nearest
 from jaction.records.frames import FrameCache, open_frames
 from jaction.records.record import Record
 from jaction.records.sound import read_feature, read_waveform
+from jaction.records.video import Video
 
 AVERAGES = ("prob", "score", "none")
 MODALITIES = ("rgb", "flow", "stacked_flow", "motion", "spectrogram")
@@ -135,7 +137,11 @@ class Preprocessing:
     if frames is None:
       with open_frames(record, flow=self._flow, motion=self.modality == "motion") as video:
         indices = self.indices(video.num_frames, rng, fps=getattr(video, "fps", None))
-        frames, steps = video.read(indices), self.steps
+        if isinstance(video, Video) and self.steps[:1] == ("resize",):
+          each, steps = lead(self.steps, self.settings, (video.width, video.height))
+          frames = video.read(indices, each)
+        else:
+          frames, steps = video.read(indices), self.steps
     return self._views(self._run(Clip(frames, label=record.label), steps, rng))
 
   def explained(self, record: Record, rng: np.random.Generator | None = None) -> dict[str, Any]:
@@ -207,7 +213,7 @@ class Preprocessing:
 
   def _sampled(self, total: int, rng: np.random.Generator | None, clip_len: int) -> np.ndarray:
     function = SAMPLERS[self.sampler]
-    known = inspect.signature(function).parameters
+    known = _parameters(function)
     settings = {name: getattr(self, name) for name in ("clip_len", *_NEUTRAL) if name in known}
     settings |= {"clip_len": clip_len} | self.settings.get(self.sampler, {})
     indices = function(total, **settings, **({"rng": rng} if "rng" in known else {}))
@@ -347,6 +353,11 @@ class Preprocessing:
       check_settings(step, table[step], self.settings.get(step, {}), ())
     given = ("clip_len", *_NEUTRAL)
     check_settings(self.sampler, SAMPLERS[self.sampler], self.settings.get(self.sampler, {}), given)
+
+
+@functools.cache
+def _parameters(function: Callable) -> Mapping[str, inspect.Parameter]:
+  return inspect.signature(function).parameters  # costs as much as decoding a small frame
 
 
 class _TooLarge(Exception):

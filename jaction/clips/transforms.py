@@ -15,7 +15,7 @@ import numpy as np
 from jaction.clips import geometry
 from jaction.clips.augment import rand_augment, random_erasing
 from jaction.clips.boxes import crop_boxes, flip_boxes, scale_boxes
-from jaction.clips.clip import Clip, Rng, crop_frames, flip_frames, resize_frames
+from jaction.clips.clip import Clip, Rng, crop_frames, flip_frames, resize_and_crop, resize_frames
 from jaction.clips.color import color_jitter, pca_noise
 from jaction.clips.geometry import Box, Size
 from jaction.errors import InputError
@@ -26,9 +26,7 @@ def resize(
 ) -> Clip:
   """`size` an int: the short side becomes it, the long one follows.  A pair (width, height): exactly that, or with
   keep_ratio as large as fits inside (the longer side under the larger number, the shorter under the smaller)."""
-  if isinstance(size, int):
-    return _resized(clip, geometry.scaled_size(clip.size, (math.inf, size)), interpolation)
-  return _resized(clip, geometry.scaled_size(clip.size, size, keep_ratio=keep_ratio), interpolation)
+  return _resized(clip, resized_size(clip.size, size=size, keep_ratio=keep_ratio), interpolation)
 
 
 def random_rescale(clip: Clip, rng: Rng = None, *, scales: tuple[int, int], interpolation: str = "bilinear") -> Clip:
@@ -180,6 +178,34 @@ STEPS: Mapping[str, Callable[..., Clip]] = {
   "random_erasing": random_erasing,
   "rand_augment": rand_augment,
 }
+
+
+def lead(
+  steps: tuple[str, ...], settings: Mapping[str, Mapping[str, Any]], source: Size
+) -> tuple[Callable[[np.ndarray, np.ndarray | None], np.ndarray], tuple[str, ...]]:
+  """(what a leading "resize", and a "center_crop" behind it, do to one frame [H,W,C] of (width, height) `source`, the
+  steps that are left to do).  The pixels are those of the steps one by one; `out` as in `Video.read`."""
+  size = resized_size(source, **{k: v for k, v in settings["resize"].items() if k != "interpolation"})
+  interpolation = settings["resize"].get("interpolation", "bilinear")
+  box, left = (0, 0, *size), steps[1:]
+  if left[:1] == ("center_crop",):
+    box, left = geometry.centre_box(size, pair(settings["center_crop"]["size"])), left[1:]
+
+  def each(frame: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+    made = resize_and_crop(frame, size, box, interpolation)
+    if out is None:
+      return made
+    out[...] = made
+    return out
+
+  return each, left
+
+
+def resized_size(source: Size, *, size: int | Size, keep_ratio: bool = False) -> Size:
+  """(width, height) that the step "resize" gives."""
+  if isinstance(size, int):
+    return geometry.scaled_size(source, (math.inf, size))
+  return geometry.scaled_size(source, size, keep_ratio=keep_ratio)
 
 
 def mapped_label(label: int | None, labels: Sequence[int] | None, step: str) -> int | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from jaction.errors import InputError, MediaError
 
@@ -36,7 +37,7 @@ def check_file(name: str) -> None:
 
 def is_cover(stream: "av.VideoStream") -> bool:
   """Whether it is the picture on a record's sleeve."""
-  return "attached_pic" in str(getattr(stream, "disposition", ""))
+  return bool(stream.disposition & Disposition.attached_pic)
 
 
 def is_hidden(codec: str, packet: av.Packet) -> bool:

@@ -35,8 +35,9 @@ ONE_THREAD = {"threads": 1} if "threads" in (VideoReformatter.reformat.__doc__ o
 ANY_TITLE: dict[str, Any] = {"metadata_errors": "replace"} if "metadata_errors" in (av.open.__doc__ or "") else {}
 # Decoders that can leave out pictures on which no other rests: the way from a keyframe to a wanted frame is shorter.
 SKIPPING = frozenset({"h264", "hevc"})
+HIDING = frozenset({"vp8", "vp9"})  # codecs with pictures that are never shown in packets of their own
 VECTORS = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})  # codecs whose decoders tell motion vectors
-NEAR = 8  # frames that are quicker decoded than skipped by a seek
+NEAR = 8  # packets that are quicker decoded than skipped by a seek in the file
 KEPT_PACKETS = 8 << 20  # bytes of compressed packets that an open video keeps, so that reading need not seek the file
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
@@ -79,7 +80,9 @@ class Video:
     self._stream: Any = None
     self._kept: list[av.VideoFrame] | None = None
     self._held: list[av.Packet] | None = None  # all packets, of a file that is not counted
+    self._begun: tuple[list[av.VideoFrame], int] | None = None  # what the decoder gave for the first so many packets
     self._pts: list[Any] = []  # of the frames, in order
+    self._numbers: dict[Any, int] = {}  # of the packets, by their timestamps
     if not isinstance(source, bytes):
       check_file(os.fspath(source))
     try:
@@ -97,31 +100,45 @@ class Video:
 
   def close(self) -> None:
     """Closes the file; reading afterwards is an InputError. Closing twice is fine."""
-    self._kept = self._held = None
+    self._kept = self._held = self._begun = None
     self._stream = None
     container, self._container = self._container, None
     if container is not None:
       container.close()
 
-  def read(self, indices: Iterable[int]) -> np.ndarray:
+  def read(
+    self, indices: Iterable[int], each: Callable[[np.ndarray, np.ndarray | None], np.ndarray] | None = None
+  ) -> np.ndarray:
     """Frames `indices`, in any order and with repeats: uint8 [n, height, width, 3], RGB (with `motion` [..., 2]).
+
+    `each(frame, out)`: what is done to each frame right after decoding, while it is in the processor's cache and the
+    whole ones need not be kept: it gives an array of one shape for all, or writes into `out` where that is no None.
 
     Raises InputError for an index outside [0, num_frames), MediaError for a frame that cannot be decoded.
     """
     wanted = check_indices(indices, self.num_frames, self.name)
     if self._stream is None:
       raise InputError(f"{self.name}: read after close")
-    frames = np.empty((len(wanted), self.height, self.width, self.channels), np.uint8)
+    each = _copied if each is None else each
+    frames: np.ndarray | None = None
+    if not len(wanted):
+      return np.empty((0, self.height, self.width, self.channels), np.uint8)
     places: dict[int, list[int]] = {}
     for place, index in enumerate(wanted.tolist()):
       places.setdefault(index, []).append(place)
     with self._errors("decoded"):
       for index, frame in self._find(sorted(places)):
         first, *others = places.pop(index)
-        frames[first] = self._vectors(frame) if self._motion else self._rgb(frame)
+        picture = self._vectors(frame) if self._motion else self._rgb(frame)
+        if frames is None:
+          made = each(picture, None)
+          frames = np.empty((len(wanted), *made.shape), made.dtype)
+          frames[first] = made
+        else:
+          each(picture, frames[first])
         for place in others:
           frames[place] = frames[first]
-    if places:
+    if places or frames is None:
       index = min(places)
       raise MediaError(
         f"{self.name}: frame {index} of {self.num_frames} ({self.times[index]:.3f} s) cannot be decoded; the file is "
@@ -144,14 +161,15 @@ class Video:
     if self._container is not None:
       self._container.close()
     # The prefix and the list of protocols: a name is a name, never an address, and a playlist opens no connection.
-    source = io.BytesIO(self._source) if isinstance(self._source, bytes) else "file:" + os.path.abspath(self._source)
+    stored = isinstance(self._source, bytes)
+    source = io.BytesIO(self._source) if stored else "file:" + os.path.abspath(self._source)
+    size = min(max(len(self._source), 1 << 15), 1 << 18) if stored else 1 << 15  # few calls of Python for a large file
     with self._errors("opened as a video"):
-      self._container = av.open(source, container_options={"protocol_whitelist": "file"}, **ANY_TITLE)
+      self._container = av.open(source, container_options={"protocol_whitelist": "file"}, buffer_size=size, **ANY_TITLE)
     streams = [s for s in self._container.streams.video if not is_cover(s)]
-    kinds = sorted({s.type for s in self._container.streams if s.type != "video"})
-    if self._container.format.name == "tty":  # FFmpeg takes any text for the film of a terminal
-      streams, kinds = [], ["text"]
-    if not streams:
+    text = self._container.format.name == "tty"  # FFmpeg takes any text for the film of a terminal
+    if not streams or text:
+      kinds = ["text"] if text else sorted({s.type for s in self._container.streams if s.type != "video"})
       raise MediaError(f"{self.name}: holds no video, only {', '.join(kinds) or 'a still picture or nothing known'}")
     stream = streams[0]
     if stream.codec_context is None:
@@ -169,22 +187,28 @@ class Video:
   def _index(self) -> None:
     """Reads every packet's timestamps, and decodes the first frame only; or counts, where timestamps will not do."""
     codec = self._stream.codec_context.name
-    first, packets, keys, size = None, 0, [], 0
+    begun: list[av.VideoFrame] = []
+    packets, keys, size, fed = 0, [], 0, 0
     shown: list[Any] = []
     kept: list[av.Packet] = []
+    hides = codec in HIDING
     for packet in self._packets():
-      size += packet.size
+      length, pts, number = packet.size, packet.pts, packets
+      size += length
+      packets += 1
       if size <= KEPT_PACKETS:
         kept.append(packet)
-      if packet.is_keyframe and packet.pts is not None:
-        keys.append((packet.pts, packet.pts if packet.dts is None else min(packet.pts, packet.dts), packets))
-      packets += 1
-      if not packet.is_discard and not is_hidden(codec, packet):
-        shown.append(packet.pts)
-      if first is None:
-        first = next(self._decode([packet]), None)
-    if first is None:
-      first = next(self._decode([], flush=True), None)
+      if packet.is_keyframe and pts is not None:
+        keys.append((pts, pts if packet.dts is None else min(pts, packet.dts), number))
+      if not packet.is_discard and not (hides and is_hidden(codec, packet)):
+        shown.append(pts)
+        self._numbers[pts] = number
+      if not begun:
+        begun, fed = list(self._decode([packet])), packets
+    drained = not begun
+    if drained:
+      begun = list(self._decode([], flush=True))
+    first = begun[0] if begun else None
     if first is None:
       raise MediaError(f"{self.name}: {packets} packets of {codec} video, of which not one frame can be decoded")
     self._turn, self._size = orientation(first), (first.width, first.height)
@@ -198,11 +222,11 @@ class Video:
     if self._counted:
       pts = self._count()
     elif size <= KEPT_PACKETS:
-      self._held = kept
+      self._held, self._begun = kept, None if drained else (begun, fed)
     self._pts, self._keys = pts, sorted(keys)
     self.num_frames = len(pts)
     rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
-    if None in pts or any(b <= a for a, b in itertools.pairwise(pts)):
+    if None in pts or (np.diff(pts) <= 0).any():
       self.fps = rate or 1.0
       self.times = np.arange(len(pts)) / self.fps
     else:
@@ -230,14 +254,10 @@ class Video:
 
   def _packets(self) -> Iterator[av.Packet]:
     """Packets from where the file stands, up to its end or to where it cannot be read on."""
-    packets = self._container.demux(self._stream)
-    while True:
-      try:
-        packet = next(packets)
-      except (StopIteration, FFmpegError):
-        return
-      if packet.size and not packet.is_corrupt:  # an empty packet would end the decoder; a corrupt one is cut short
-        yield packet
+    with contextlib.suppress(FFmpegError):
+      for packet in self._container.demux(self._stream):
+        if packet.size and not packet.is_corrupt:  # an empty packet would end the decoder; a corrupt one is cut short
+          yield packet
 
   def _decode(
     self, packets: Iterable[av.Packet], *, flush: bool = False, wanted: Container[Any] | None = None
@@ -247,12 +267,12 @@ class Video:
     With `wanted`, timestamps, frames of others may be left out where no frame rests on them.
     """
     codec = self._stream.codec_context
-    skips = wanted is not None and codec.name in SKIPPING
-    if wanted is None:
-      codec.skip_frame = "DEFAULT"
+    skips, skipping = wanted is not None and codec.name in SKIPPING, False
+    codec.skip_frame = "DEFAULT"
     for packet in itertools.chain(packets, [None] if flush else []):
-      if skips:
-        codec.skip_frame = "DEFAULT" if packet is None or packet.pts in wanted else "NONREF"
+      if skips and skipping != (packet is not None and packet.pts not in wanted):
+        skipping = not skipping
+        codec.skip_frame = "NONREF" if skipping else "DEFAULT"
       try:
         frames = codec.decode(packet)
       except FFmpegError:
@@ -267,34 +287,68 @@ class Video:
     if self._counted:
       yield from self._scan({index: index for index in indices}, lambda at, frame: at)
       return
-    missing, frame, last = {}, None, 0
-    wanted = {self._pts[index] for index in indices}
-    for index in indices:
-      pts = self._pts[index]
-      key = bisect.bisect_right(self._keys, (pts, float("inf"))) - 1
-      if frame is None or (key >= 0 and self._keys[key][0] > frame.pts and index - last > NEAR):
-        frames = self._seek(key, index, wanted)
-        frame = next(frames, None)
-      while frame is not None and (frame.pts is None or frame.pts < pts):
-        frame = next(frames, None)
-      if frame is not None and frame.pts == pts:
-        yield index, frame
-      else:
-        missing[pts] = index
-      last = index
+    missing: dict[Any, int] = {}
+    for key, run in self._runs(indices):
+      left = {self._pts[index]: index for index in run}
+      for frame in self._run(key, run):
+        index = left.pop(frame.pts, None)
+        if index is not None:
+          yield index, frame
+        if not left:
+          break
+      missing |= left
     if missing:
       yield from self._scan(missing, lambda at, frame: frame.pts)
 
-  def _seek(self, key: int, index: int = 0, wanted: Container[Any] | None = None) -> Iterator[av.VideoFrame]:
-    """Frames from keyframe `key` on, or from an earlier one, or from the start of the file (-1); `wanted` as above.
+  def _runs(self, indices: list[int]) -> Iterator[tuple[int, list[int]]]:
+    """(keyframe, ascending indices that are decoded from it on): a new run where a jump saves packets."""
+    starts = [pts for pts, _, _ in self._keys]
+    gap = 0 if self._held is not None else NEAR
+    key, run, last = -1, [], 0
+    for index in indices:
+      pts = self._pts[index]
+      nearest = bisect.bisect_right(starts, pts) - 1
+      if run and nearest >= 0 and self._keys[nearest][2] > last + gap:
+        yield key, run
+        run = []
+      if not run:
+        key, last = nearest, 0
+      run.append(index)
+      last = max(last, self._numbers[pts])
+    if run:
+      yield key, run
+
+  def _run(self, key: int, run: list[int]) -> Iterator[av.VideoFrame]:
+    """What decoding from a keyframe up to the last packet of the run's frames gives.
+
+    No frame rests on packets behind its own: the decoder gives those that it holds back without being fed more.
+    """
+    wanted = {self._pts[index] for index in run}
+    end = self._pts[max(run, key=lambda index: self._numbers[self._pts[index]])]
+    begun, self._begun = self._begun, None
+    if self._held is not None:
+      start = self._keys[key][2] if key >= 0 else 0
+      stop = self._numbers[end] + 1
+      if begun is not None and start == 0 and begun[1] <= stop:
+        return itertools.chain(begun[0], self._decode(self._held[begun[1] : stop], flush=True, wanted=wanted))
+      self._stream.codec_context.flush_buffers()
+      return self._decode(self._held[start:stop], flush=True, wanted=wanted)
+    return self._decode(self._up_to(end, self._seek(key, run[0])), flush=True, wanted=wanted)
+
+  def _up_to(self, pts: Any, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+    """Packets up to that of the frame of this timestamp, which is the last."""
+    codec = self._stream.codec_context.name
+    for packet in packets:
+      yield packet
+      if packet.pts == pts and not is_hidden(codec, packet):
+        return
+
+  def _seek(self, key: int, index: int = 0) -> Iterator[av.Packet]:
+    """Packets from keyframe `key` on, or from an earlier one, or from the start of the file (-1).
 
     `index` is the frame that is looked for: the keyframe's own time often leads to the one before it, since an edit
     list, or pictures out of order, shift the times by which a container seeks.
     """
-    if self._held is not None:
-      self._stream.codec_context.flush_buffers()
-      packets = itertools.islice(self._held, self._keys[key][2] if key >= 0 else 0, None)
-      return self._decode(packets, flush=True, wanted=wanted)
     if key >= 0:
       (pts, dts, _), later = self._keys[key], min(index + 2, self.num_frames - 1)
       packets = None
@@ -303,9 +357,9 @@ class Video:
         if packets is not None and packets[0].pts == pts:
           break
       if packets is not None and packets[0].pts <= pts:
-        return self._decode(itertools.chain(*packets[1]), flush=True, wanted=wanted)
+        return itertools.chain(*packets[1])
     self._stream = self._open()
-    return self._decode(self._packets(), flush=True, wanted=wanted)
+    return self._packets()
 
   def _packets_at(self, time: int) -> tuple[av.Packet, tuple[Iterable[av.Packet], ...]] | None:
     """The keyframe to which a seek leads, and all packets from it on; None where it leads nowhere."""
@@ -317,9 +371,16 @@ class Video:
     start = next(packets, None)
     return None if start is None else (start, ([start], packets))
 
+  def _all(self) -> Iterator[av.VideoFrame]:
+    self._begun = None
+    if self._held is None:
+      return self._decode(self._seek(-1), flush=True)
+    self._stream.codec_context.flush_buffers()
+    return self._decode(self._held, flush=True)
+
   def _scan(self, wanted: dict, name: Callable[[int, av.VideoFrame], Hashable]) -> Iterator[tuple[int, av.VideoFrame]]:
     """(wanted[name(i, frame)], frame) for the frames from the file's start on, until none is wanted any more."""
-    for at, frame in enumerate(self._seek(-1)):
+    for at, frame in enumerate(self._all()):
       index = wanted.pop(name(at, frame), None)
       if index is not None:
         yield index, frame
@@ -337,7 +398,16 @@ class Video:
 
   def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
     width, height = self._size
-    picture = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", **ONE_THREAD).to_ndarray()
+    plane = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", **ONE_THREAD).planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # a view; rows may end in padding
+    picture = rows[:, : 3 * width].reshape(height, width, 3)
     transpose, flip_rows, flip_columns = self._turn
     picture = picture.swapaxes(0, 1) if transpose else picture
     return picture[:: -1 if flip_rows else 1, :: -1 if flip_columns else 1]
+
+
+def _copied(frame: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+  if out is None:
+    return frame
+  out[...] = frame
+  return out
