@@ -59,6 +59,16 @@ def balanced(labels: Sequence[int | None], power: float, seed: int, *, stream: i
   return order
 
 
+def repeated(order: Order, times: int) -> Order:
+  """Each record at `times` places in a row, which have draws of their own: so many views of a video in one batch.
+
+  Source: Hoffer et al., Augment Your Batch (CVPR 2020): a batch holds batch_size / times different records.
+  """
+  if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+    raise InputError(f"repeats={times}: wanted a whole number of 1 or more")
+  return lambda place: order(place // times)
+
+
 def mixed(orders: Sequence[Order], sizes: Sequence[int], shares: Sequence[int]) -> Order:
   """Several sets in one stream, numbered one behind the other: of any sum(shares) places in a row, set i has shares[i].
 

@@ -1,13 +1,14 @@
 """A picture of what a config takes from its videos, and how that looks to the network."""
 
 import argparse
+import os
 import pathlib
 
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError
 from jaction.launch.train import parse_config
 from jaction.predict.sheet import draw_sheet, sample
-from jaction.records import read_label_map, read_records
+from jaction.records import paths, read_label_map, read_records
 
 KINDS = {"train": "train", "test": "val", "published": "val"}  # preprocessing -> the list it is used on
 
@@ -31,12 +32,13 @@ def show(argv: list[str]) -> None:
   if not config["preprocessing"][args.kind]:
     raise InputError(f"this config has no preprocessing.{args.kind}")
   preprocessing, data = Preprocessing.from_json(config["preprocessing"][args.kind]), config["data"]
-  root = pathlib.Path(data["root"]).expanduser()
-  labels = read_label_map(root / data["labels"]) if data["labels"] else ()
+  root = os.path.expanduser(data["root"])
+  path = paths.join(root, data[KINDS[args.kind]])
+  labels = read_label_map(paths.join(root, data["labels"])) if data["labels"] else ()
   records = read_records(
-    root / data[KINDS[args.kind]],
+    path,
     format=data["format"],
-    root=root,
+    root=root or None,
     template=data["template"] or preprocessing.template,
     classes=labels or None,
   )
@@ -48,4 +50,4 @@ def show(argv: list[str]) -> None:
     key = [config["seed"], 1, place] if args.kind == "train" else None
     samples.append(sample(record, preprocessing, key=key, labels=labels, max_views=args.views))
   draw_sheet(samples, pathlib.Path(args.output))
-  print(f"{args.output}: {len(samples)} videos of {root / data[KINDS[args.kind]]}, preprocessing.{args.kind}")
+  print(f"{args.output}: {len(samples)} videos of {path}, preprocessing.{args.kind}")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaction.errors import InputError
-from jaction.order import balanced, mixed, shuffled
+from jaction.order import balanced, mixed, repeated, shuffled
 
 
 def test_an_epoch_holds_every_record_once_and_the_next_has_another_order():
@@ -75,3 +75,16 @@ def test_shares_with_a_common_factor_are_the_same_mixture_and_neighbours_are_spr
 def test_nonsense_is_a_clear_error(make, message):
   with pytest.raises(InputError, match=message):
     make()
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_repeats_are_the_places_of_the_plain_stream_written_out_several_times(times):
+  plain = shuffled(7, seed=2)
+  written = [plain(place) for place in range(40) for _ in range(times)]
+  assert [repeated(plain, times)(place) for place in range(40 * times)] == written
+
+
+@pytest.mark.parametrize("times", [0, -1, 1.5, True])
+def test_repeats_are_whole_numbers(times):
+  with pytest.raises(InputError, match="repeats"):
+    repeated(shuffled(7, seed=2), times)

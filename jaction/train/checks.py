@@ -26,6 +26,7 @@ NUMBERS = {
   "data.prefetch": (0, None, True),
   "data.cache_mb": (0, None, False),
   "data.share": (1, None, True),
+  "data.repeats": (1, None, True),
   "data.balance": (0, None, False),
   "loss.label_smoothing": (0, 1, False),
   "loss.weight": (0, None, False),

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,9 +18,9 @@ from jaction.faults import Fault
 from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
 from jaction.metrics.multilabel import summary as multi_label_summary
 from jaction.models import create_model
-from jaction.order import Order, balanced, mixed, shuffled
+from jaction.order import Order, balanced, mixed, repeated, shuffled
 from jaction.predict.scoring import Scores, make_predict_step, mean_binary_loss, mean_loss, score_batches
-from jaction.records import Record, class_names, read_label_map, read_records
+from jaction.records import Record, class_names, paths, read_label_map, read_records
 from jaction.train.checks import (
   check_label_tables,
   check_loss,
@@ -87,8 +86,8 @@ class Recognition:
     views = config["eval"]["max_views"] or None
     self._predict = make_predict_step(self.model, preprocess["test"], mesh, max_views=views)
 
-  def _path(self, name: str) -> pathlib.Path:
-    return pathlib.Path(self._root) / pathlib.Path(name).expanduser()
+  def _path(self, name: str) -> str:
+    return paths.join(self._root, os.path.expanduser(name))
 
   def _training_set(self) -> tuple[list[Record], Order, int]:
     """All records to train on, which of them stands where, and how many places hold one epoch of data.train."""
@@ -103,8 +102,11 @@ class Recognition:
       for i, (one, records) in enumerate(zip(sets, found, strict=True))
     ]
     shares, sizes = [one["share"] for one in sets], [len(records) for records in found]
-    order = mixed(orders, sizes, shares)
-    return [record for records in found for record in records], order, -(-sizes[0] * sum(shares) // shares[0])
+    times, size = data["repeats"], self.config["batch_size"]
+    if size % times:
+      raise InputError(f"data.repeats={times} does not divide batch_size={size}")
+    order = repeated(mixed(orders, sizes, shares), times)
+    return [r for records in found for r in records], order, times * -(-sizes[0] * sum(shares) // shares[0])
 
   def _records(self, name: str, format: str) -> list[Record]:
     records = read_records(
@@ -134,7 +136,7 @@ class Recognition:
     if data["labels"]:
       labels = read_label_map(path)
     else:
-      labels = class_names(path) if path.is_dir() else ()
+      labels = class_names(path) if os.path.isdir(path) else ()
     if labels and len(labels) != classes:
       shown = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
       raise InputError(

@@ -80,8 +80,10 @@ def test_rows_are_cut_or_the_last_one_is_repeated_and_decibels_have_a_floor():
   assert np.array_equal(audio.mel_spectrogram(sound, bands=8, rows=5), plain[:5])
   longer = audio.mel_spectrogram(sound, bands=8, rows=20)
   assert np.array_equal(longer[:16], plain) and np.array_equal(longer[16:], plain[[15] * 4])
-  np.testing.assert_allclose(audio.mel_spectrogram(sound, bands=8, log=True), 10 * np.log10(plain), rtol=1e-4)
-  assert (audio.mel_spectrogram(np.zeros(4000, np.float32), bands=8, log=True) == -100).all()
+  decibels = audio.mel_spectrogram(sound, bands=8, log=True)
+  np.testing.assert_allclose(decibels, 10 * np.log10(plain), rtol=1e-4, atol=1e-4)
+  silence = audio.mel_spectrogram(np.zeros(4000, np.float32), bands=8, log=True)
+  np.testing.assert_allclose(silence, -100, atol=1e-4)  # the last bit is the machine's
 
 
 def test_clips_of_a_feature_lie_along_its_own_rows(tmp_path):
