@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaction.errors import InputError, nearest
-from jaction.launch import build, check, cli, show
+from jaction.launch import build, check, cli, digest, show
 from jaction.records.lists import TEMPLATE
 from jaction.records.prepare import DATASETS
 from jaction.records.prepare import prepare as prepare_dataset
@@ -132,6 +132,7 @@ COMMANDS = {
   "check": check.check,
   "reencode": check.copy,
   "show": show.show,
+  "digest": digest.digest,
   "build": build.build,
 }
 
@@ -148,7 +149,8 @@ def main(argv: list[str]) -> int | None:
       "  check    read every file to its end; a clean list and a report\n"
       "  reencode copies with short side N and a keyframe every few frames\n"
       "  build    lists to ArrayRecord shards in a TFDS folder\n"
-      "  show     a picture of what a config takes from its videos\n\n"
+      "  show     a picture of what a config takes from its videos\n"
+      "  digest   one number for the clips that a config trains on, to compare machines by\n\n"
       "`jaction data COMMAND --help` tells its flags."
     )
     return 0
