@@ -80,7 +80,7 @@ def base() -> ml_collections.ConfigDict:
   c.data.threads = 2  # that decode and resize
   c.data.processes = 0  # that decode and resize in place of the threads; 0: none
   c.data.recycle = 0  # videos after which a process makes place for a new one; 0: never
-  c.data.timeout = 300.0  # seconds for a video in a process, after which it counts as unreadable; 0: any
+  c.data.timeout = 300.0  # seconds for a video, after which it counts as unreadable; 0: any
   c.data.on_error = "raise"  # a file that cannot be read: raise, substitute (another of the epoch), skip (the next one)
   c.data.max_errors = 0.01  # such files in an epoch, beyond which the run stops: below 1 a share of it, else a number
   c.data.prefetch = 4  # batches

@@ -19,6 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaction.errors import InputError, MediaError
 from jaction.faults import ATTEMPTS, Fault, check_on_error
+from jaction.hands import Hands
 from jaction.order import Order, shuffled
 from jaction.records.frames import FrameCache
 from jaction.workers import Workers
@@ -34,7 +35,7 @@ class Processes(NamedTuple):
 
   count: int = 0  # 0: none
   recycle: int = 0  # records after which a process makes place for a new one; 0: never
-  timeout: float = 0.0  # seconds for a record, after which it counts as unreadable; 0: any
+  timeout: float = 0.0  # seconds for a record, in a thread too, after which it counts as unreadable; 0: any
 
 
 class Batches(Iterator[Batch]):
@@ -42,16 +43,24 @@ class Batches(Iterator[Batch]):
 
   Attributes:
     workers: the processes, or None.
+    hands: the threads that are left standing where they do not come back in time, or None.
   """
 
-  def __init__(self, dataset: grain.MapDataset, threads: int, prefetch: int, workers: Workers | None = None):
+  def __init__(
+    self,
+    dataset: grain.MapDataset,
+    threads: int,
+    prefetch: int,
+    workers: Workers | None = None,
+    hands: Hands | None = None,
+  ):
     if not flags.FLAGS.is_parsed():  # grain reads absl's flags, which a library user never parsed
       flags.FLAGS.mark_as_parsed()
     if workers is not None:  # a thread more than processes, so that none waits while a batch is put together
       threads = workers.count + 1
       prefetch = max(prefetch, threads)
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch if threads else 0)
-    self.workers = workers
+    self.workers, self.hands = workers, hands
     self._faults: list[Fault] = []
     self._iterator = iter(dataset.to_iter_dataset(options))
     self._size = len(dataset)
@@ -80,6 +89,8 @@ class Batches(Iterator[Batch]):
     if self.workers is not None:  # first: threads wait for them
       self.workers.close()
     self._iterator.close()
+    if self.hands is not None:
+      self.hands.close()
 
 
 def training_batches(
@@ -116,7 +127,7 @@ def training_batches(
     raise InputError(f"start_step={start_step}: wanted 0 or more")
   check_on_error(on_error)
   order = shuffled(len(records), seed) if order is None else order
-  prepare, workers = _preparer(preprocess, processes, cache)
+  prepare, workers, hands = _preparer(preprocess, processes, cache)
 
   def at(place: int) -> tuple[Mapping[str, Any], int, list[Fault]]:
     tried: dict[int, str] = {}
@@ -142,7 +153,7 @@ def training_batches(
     return _stack(samples, numbers), list(itertools.chain(*faults))
 
   stop_step = 2**40 if stop_step is None else max(stop_step, start_step)  # about for ever
-  return Batches(grain.MapDataset.range(start_step, stop_step).map(batch), threads, prefetch, workers)
+  return Batches(grain.MapDataset.range(start_step, stop_step).map(batch), threads, prefetch, workers, hands)
 
 
 def evaluation_batches(
@@ -164,7 +175,7 @@ def evaluation_batches(
   """
   index, local = _local(batch_size, shard, records, "evaluate")
   check_on_error(on_error, ("raise", "skip"))
-  prepare, workers = _preparer(preprocess, processes, cache)
+  prepare, workers, hands = _preparer(preprocess, processes, cache)
 
   def clip_for_padding(first: int) -> Mapping[str, Any]:
     """A batch whose rows are all masked out still needs clips of the right shape: the next record's that has some."""
@@ -194,7 +205,7 @@ def evaluation_batches(
     return _stack([good[0] if sample is None else sample for sample in samples], numbers), faults
 
   dataset = grain.MapDataset.range(-(-len(records) // batch_size)).map(batch)
-  return Batches(dataset, threads, prefetch, workers)
+  return Batches(dataset, threads, prefetch, workers, hands)
 
 
 def put(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
@@ -226,24 +237,29 @@ def _local(batch_size: int, shard: tuple[int, int], records: Sequence[Any], purp
 
 def _preparer(
   preprocess: Preprocess, processes: Processes, cache: FrameCache | None
-) -> tuple[Callable[[Any, tuple[int, ...] | None], Mapping[str, Any]], Workers | None]:
+) -> tuple[Callable[[Any, tuple[int, ...] | None], Mapping[str, Any]], Workers | None, Hands | None]:
   """(record, key of the draws) -> sample, here or in processes; None as key is the test form."""
-  workers = None
+  workers, hands = None, None
   if processes.count:
     count, recycle, timeout = processes
     cache_bytes = 0 if cache is None else cache.max_bytes
     workers = Workers(preprocess, count, recycle=recycle, timeout=timeout, cache_bytes=cache_bytes)
 
+  def here(record: Any, key: tuple[int, ...] | None) -> Mapping[str, Any]:
+    return preprocess(record, None if key is None else np.random.default_rng(key), cache)
+
+  if workers is None and processes.timeout:
+    hands = Hands(here, processes.timeout)
+  make = workers or hands or here
+
   def prepare(record: Any, key: tuple[int, ...] | None) -> Mapping[str, Any]:
     try:
-      if workers is not None:
-        return workers(record, key)
-      return preprocess(record, None if key is None else np.random.default_rng(key), cache)
+      return make(record, key)
     except Exception as error:
       error.add_note(f"while preparing record {getattr(record, 'id', record)!r}")
       raise
 
-  return prepare, workers
+  return prepare, workers, hands
 
 
 def _places(place: int, on_error: str, count: int, seed: int) -> Iterator[int]:
