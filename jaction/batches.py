@@ -88,9 +88,9 @@ class Batches(Iterator[Batch]):
   def close(self) -> None:
     if self.workers is not None:  # first: threads wait for them
       self.workers.close()
-    self._iterator.close()
     if self.hands is not None:
       self.hands.close()
+    self._iterator.close()
 
 
 def training_batches(

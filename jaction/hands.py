@@ -27,17 +27,19 @@ class Hands:
     """timeout: seconds for a record, above 0."""
     self._function, self._timeout = function, timeout
     self._own = threading.local()
-    self._lock, self._hands = threading.Lock(), set[_Hand]()
+    self._lock, self._hands, self._closed = threading.Lock(), set[_Hand](), False
     self.left: list[str] = []
 
   def __call__(self, record: Any, key: Any) -> Any:
     """What the function gives or raises; MediaError, which names the record, where that takes too long."""
     hand = getattr(self._own, "hand", None)
-    if hand is None:
-      hand = self._own.hand = _Hand(self._function)
-      with self._lock:
+    with self._lock:
+      if self._closed:  # a loader's threads may go on for a moment after it: nobody would answer them
+        raise RuntimeError("the loader is closed")
+      if hand is None:
+        hand = self._own.hand = _Hand(self._function)
         self._hands.add(hand)
-    hand.tasks.put((record, key))
+      hand.tasks.put((record, key))
     try:
       done, value = hand.answers.get(timeout=self._timeout)
     except queue.Empty:
@@ -53,8 +55,9 @@ class Hands:
     raise value
 
   def close(self) -> None:
-    """Ends the threads that wait for work; waits for none."""
+    """Ends the threads when they are done with what they have; waits for none.  Calling afterwards is an error."""
     with self._lock:
+      self._closed = True
       for hand in self._hands:
         hand.tasks.put(None)
 

@@ -74,6 +74,22 @@ def test_threads_end_with_the_loader_and_errors_come_through():
   ):
     time.sleep(0.01)
   assert not hands.left
+  with pytest.raises(RuntimeError, match="closed"):  # at once, not after the time limit
+    hands(3, None)
+
+
+def test_a_loader_that_is_closed_early_leaves_nobody_waiting():
+  began = time.perf_counter()
+  for _ in range(5):
+    quick = lambda record, rng=None, cache=None: {"clips": np.zeros((1, 2, 2)), "label": 0}  # noqa: E731
+    with training_batches(
+      list(range(9)), quick, batch_size=3, seed=1, threads=2, processes=Processes(timeout=30.0)
+    ) as batches:
+      next(batches)
+  while any(t.name == "jaction-hand" and t.is_alive() for t in threading.enumerate()):
+    time.sleep(0.01)
+    assert time.perf_counter() - began < 20
+  assert not batches.hands.left
 
 
 def test_what_is_made_is_the_same_with_and_without_a_time_limit():
