@@ -109,9 +109,17 @@ def steps_at(c: ConfigDict, *epochs: int) -> None:
   c.schedule.name, c.schedule.milestones, c.schedule.gamma = "step", epochs, 0.1
 
 
-def also(list: str, *, share: int = 1, format: str = "auto", balance: float = 1.0) -> ConfigDict:
-  """A further set for `data.mix`, with the preprocessing of the first; an epoch is one of the first set."""
-  return ConfigDict({"list": list, "format": format, "share": share, "balance": balance})
+def also(
+  list: str,
+  *,
+  share: int = 1,
+  format: str = "auto",
+  balance: float = 1.0,
+  preprocessing: ConfigDict | None = None,
+) -> ConfigDict:
+  """A further set for `data.mix`; an epoch is one of the first set. `preprocessing` None: that of the first set."""
+  own = ConfigDict() if preprocessing is None else preprocessing
+  return ConfigDict({"list": list, "format": format, "share": share, "balance": balance, "preprocessing": own})
 
 
 def housekeeping(c: ConfigDict, *, evaluate: int) -> None:

@@ -15,11 +15,13 @@ reader are used where they are installed.
 import argparse
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import pathlib
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
@@ -221,14 +223,40 @@ def loaded(records: Sequence[Record], pattern: str, *, threads: int, processes: 
     return (time.perf_counter() - start) / rounds / size
 
 
+def hashed(threads: int) -> float:
+  """Seconds a piece of work that is nothing but arithmetic, so that it shows what the machine gives two workers."""
+  data = bytes(1 << 22)
+
+  def work() -> None:
+    for _ in range(20):
+      hashlib.sha256(data).digest()
+
+  workers = [threading.Thread(target=work) for _ in range(threads)]
+  start = time.perf_counter()
+  for worker in workers:
+    worker.start()
+  for worker in workers:
+    worker.join()
+  return (time.perf_counter() - start) / 20 / threads
+
+
 def by_workers(records: Sequence[Record], pattern: str, repeat: int) -> dict[str, dict[str, float]]:
-  """name -> {"ms": milliseconds a clip, "ratio": how many times the speed of one such worker}."""
+  """name -> {"ms": milliseconds a clip, "ratio": how many times the speed of one such worker}.
+
+  "hashing" is what threads without any of ours reach: 2.0 unless the machine has other things to do.
+  """
+  runs: dict[str, Callable[[int], float]] = {
+    "threads": lambda count: loaded(records, pattern, threads=count),
+    "processes": lambda count: loaded(records, pattern, threads=count, processes=count),
+    "hashing": hashed,
+  }
   found: dict[str, dict[str, float]] = {}
-  for kind in ("threads", "processes"):
-    times: dict[int, list[float]] = {1: [], 2: []}
-    for turn in range(repeat):
+  every = {kind: {1: [], 2: []} for kind in runs}
+  for turn in range(repeat):
+    for kind, run in runs.items():
       for count in (1, 2) if turn % 2 == 0 else (2, 1):
-        times[count].append(loaded(records, pattern, threads=count, processes=count * (kind == "processes")))
+        every[kind][count].append(run(count))
+  for kind, times in every.items():
     for count, values in times.items():
       ratios = [one / own for one, own in zip(times[1], values, strict=True)]
       found[f"{count} {kind}"] = {"ms": 1e3 * statistics.median(values), "ratio": statistics.median(ratios)}

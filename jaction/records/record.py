@@ -24,6 +24,7 @@ class Record:
       A class in none of them is neither there nor absent, and belongs under the loss's mask.
     stored: where `source` is "shard#number" of an ArrayRecord, the feature of that example which holds the bytes of the
       video, or its frames as images; None for a file.
+    set: which of several sets that are trained on together; their number in the mixture.
     data: the bytes of the whole video or image, where they are in memory; `source` is then only their name, one of its
       own for each.
   """
@@ -39,4 +40,5 @@ class Record:
   kind: str = "video"
   known: tuple[tuple[int, int], ...] = ()
   stored: str | None = None
+  set: int = 0
   data: bytes | None = dataclasses.field(default=None, repr=False)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jax.sharding import Mesh
 from jaction.batches import Batches
 from jaction.clips.multihot import MultiHot, known_classes, several
 from jaction.clips.preprocessing import Preprocessing
+from jaction.clips.sets import BySet, of_set
 from jaction.errors import InputError
 from jaction.faults import Fault
 from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
@@ -58,9 +60,15 @@ class Recognition:
     self.channels, self._template = preprocess["train"].channels, preprocess["train"].template
     self._average = preprocess["test"].average
     self._multi_label, self._categories = data["multi_label"], tuple(row[:2] for row in config["loss"]["categories"])
+    mix = {name: data["mix"][name]["preprocessing"] for name in sorted(data["mix"])}
+    parts = [preprocess["train"], *(of_set(own, name, preprocess["train"]) for name, own in mix.items())]
+    for name, own in mix.items():
+      check_label_tables({f"mix.{name}": own}, model["num_classes"])
     self.prepare = dict(preprocess)
     if self._multi_label:
       self.prepare = {kind: MultiHot(p, model["num_classes"]) for kind, p in preprocess.items()}
+      parts = [MultiHot(part, model["num_classes"]) for part in parts]
+    self.prepare["train"] = BySet(tuple(parts)) if any(mix.values()) else parts[0]
     check_loss(config)
     check_metric(config)
     check_modality(preprocess, sound=len(self.model.clip) == 2)
@@ -94,7 +102,10 @@ class Recognition:
     data, seed = self.config["data"], self.config["seed"]
     first = {"list": data["train"], "format": data["format"], "share": data["share"], "balance": data["balance"]}
     sets = [first, *(data["mix"][name] for name in sorted(data["mix"]))]
-    found = [self._records(one["list"], one["format"]) for one in sets]
+    found = [
+      [replace(record, set=i) if i else record for record in self._records(one["list"], one["format"])]
+      for i, one in enumerate(sets)
+    ]
     orders = [
       shuffled(len(records), seed, stream=i)
       if one["balance"] == 1

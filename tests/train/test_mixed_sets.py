@@ -4,8 +4,10 @@ import collections
 
 import pytest
 
+from jaction.configs.base import preprocessing
 from jaction.configs.recipes import also
 from jaction.errors import InputError
+from jaction.records.frames import read_image
 from jaction.train.experiment import Experiment
 
 
@@ -54,6 +56,48 @@ def test_a_resumed_run_goes_on_with_the_same_clips_of_the_mixture(experiment):
     for batch in batches[3:]:
       other = next(rest)
       assert batch["index"].tolist() == other["index"].tolist() and (batch["clips"] == other["clips"]).all()
+
+
+def own_transforms(config, **fields):
+  """The images of "more" are read as clips of one picture eight times, and cropped in the middle."""
+  mix(config)
+  kept = {key: config.preprocessing.train[key] for key in ("mean", "std")}
+  views = {"num_clips": 8, "frames_per_view": 8, **kept, **fields}
+  config.data.mix.more = also(
+    "images.txt", format="image_list",
+    preprocessing=preprocessing(**views, steps=("center_crop",), settings={"center_crop": {"size": 16}}),
+  )  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", [{"threads": 2}, {"processes": 2}], ids=str)
+def test_images_and_videos_each_go_through_transforms_of_their_own(experiment, folder, workers):
+  (folder / "images.txt").write_text("".join(f"more_{n:02d}/img_00003.jpg {n % 4}\n" for n in range(12)))
+
+  def change(config):
+    own_transforms(config)
+    config.data.update(workers)
+
+  run, plain = experiment(change), experiment(mix)
+  with run.training_batches(0, 5) as found, plain.training_batches(0, 5) as others:
+    for batch, other in zip(found, others, strict=True):
+      assert batch["index"].tolist() == other["index"].tolist()  # the order does not depend on the transforms
+      for row, number in enumerate(batch["index"].tolist()):
+        clip, record = batch["clips"][row, 0], run.records[number]
+        if record.id.startswith("more"):
+          image = read_image(record.source)[2:18, 2:18]
+          assert record.set == 2 and (clip == image).all()
+        else:
+          assert (clip == other["clips"][row, 0]).all()
+
+
+@pytest.mark.parametrize("fields, message", [
+  ({"mean": (0.0,) * 3}, r"data.mix.more.preprocessing.mean is \(0.0"),
+  ({"num_clips": 4, "frames_per_view": 4}, "data.mix.more.preprocessing.frames_per_view is 4"),
+  ({"sampler": "unifrom"}, "data.mix.more.preprocessing: there is no sampler"),
+])  # fmt: skip
+def test_transforms_that_do_not_fit_into_the_batch_are_named(experiment, fields, message):
+  with pytest.raises(InputError, match=message):
+    experiment(lambda config: own_transforms(config, **fields))
 
 
 def test_the_sets_are_part_of_what_a_resumed_run_must_find_again(experiment):
