@@ -1,5 +1,6 @@
 """The sound of a record: a waveform out of any media file, or features that somebody computed before."""
 
+import io
 import os
 import tokenize
 
@@ -9,6 +10,7 @@ from av.error import FFmpegError
 
 from jaction.errors import MediaError
 from jaction.records.facts import check_file
+from jaction.records.paths import is_remote, read_remote
 from jaction.records.video import ANY_TITLE
 
 
@@ -20,12 +22,11 @@ def read_waveform(source: str | os.PathLike, rate: int = 16000) -> np.ndarray:
   still holds is given.  Raises MediaError, which names the file, where it is absent, has no sound or none can be
   decoded.
   """
-  name = os.fspath(source)
-  check_file(name)
+  name, given = os.fspath(source), _opened(source)
   parts: list[np.ndarray] = []
   fault: Exception | None = None
   try:
-    with av.open(name, **ANY_TITLE) as container:
+    with av.open(given, container_options={"protocol_whitelist": "file"}, **ANY_TITLE) as container:
       if not container.streams.audio:
         raise MediaError(f"{name}: there is no sound in it, only {', '.join(s.type for s in container.streams)}")
       stream = container.streams.audio[0]
@@ -45,12 +46,20 @@ def read_waveform(source: str | os.PathLike, rate: int = 16000) -> np.ndarray:
   return np.concatenate(parts)
 
 
+def _opened(source: str | os.PathLike) -> str | io.BytesIO:
+  """What FFmpeg opens: a remote file's bytes, or a name that is a name and never an address (see records/video.py)."""
+  name = os.fspath(source)
+  if is_remote(name):
+    return io.BytesIO(read_remote(name))
+  check_file(name)
+  return "file:" + os.path.abspath(name)
+
+
 def read_feature(source: str | os.PathLike) -> np.ndarray:
   """A .npy file of features over time as float32 [T,F]; MediaError, which names the file, for anything else in it."""
-  name = os.fspath(source)
-  check_file(name)
+  name, given = os.fspath(source), _opened(source)
   try:
-    array = np.load(name, allow_pickle=False)
+    array = np.load(given if isinstance(given, io.BytesIO) else name, allow_pickle=False)
   except (ValueError, OSError, EOFError, SyntaxError, MemoryError, tokenize.TokenError) as error:
     raise MediaError(f"{name}: cannot be read as .npy ({error})") from None
   if not isinstance(array, np.ndarray) or array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":

@@ -3,6 +3,7 @@
 import builtins
 import io
 import os
+import wave
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from jaction.errors import InputError, MediaError
 from jaction.records import open_frames, paths, read_label_map, read_records
 from jaction.records.build import build_set
+from jaction.records.sound import read_feature, read_waveform
 from jaction.records.toy import scene, write_scene
 
 
@@ -79,6 +81,23 @@ def test_folders_of_frames_and_npy_files_lie_in_a_store(store):
   for record in (folder, npy):
     with open_frames(record) as video:
       np.testing.assert_array_equal(video.read([2, 0]), frames[[2, 0]])
+
+
+@both
+def test_sounds_and_features_lie_in_a_store(store, tmp_path):
+  address, put = store
+  sound = (10_000 * np.sin(np.arange(4000) / 9)).astype(np.int16)
+  with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+    file.setparams((1, 2, 16000, 0, "NONE", ""))
+    file.writeframes(sound.tobytes())
+  np.save(tmp_path / "a.npy", np.float32([[1, 2], [3, 4]]))
+  for name in ("a.wav", "a.npy"):
+    put(name, (tmp_path / name).read_bytes())
+  np.testing.assert_array_equal(read_waveform(f"{address}/a.wav"), read_waveform(tmp_path / "a.wav"))
+  np.testing.assert_array_equal(read_feature(f"{address}/a.npy"), [[1, 2], [3, 4]])
+  for read in (read_waveform, read_feature):
+    with pytest.raises(MediaError, match="gone"):
+      read(f"{address}/gone")
 
 
 @both
