@@ -7,7 +7,6 @@ start instead. A timestamp that does not come out after a seek is looked for onc
 found there either, it is a MediaError: a neighbour never stands in for it.
 """
 
-import bisect
 import contextlib
 import io
 import itertools
@@ -23,6 +22,7 @@ from av.video.reformatter import VideoReformatter
 from jaction.errors import InputError, MediaError
 from jaction.records.facts import check_file, check_indices, is_cover, is_hidden, orientation
 from jaction.records.motion import motion_image, motion_picture
+from jaction.records.runs import plan
 
 # Codecs whose packets carry the timestamp of the one frame they hold; the others are counted.
 INDEXED = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "libdav1d"})
@@ -288,7 +288,8 @@ class Video:
       yield from self._scan({index: index for index in indices}, lambda at, frame: at)
       return
     missing: dict[Any, int] = {}
-    for key, run in self._runs(indices):
+    gap = 0 if self._held is not None else NEAR
+    for key, run in plan(indices, self._pts, self._keys, self._numbers, gap):
       left = {self._pts[index]: index for index in run}
       for frame in self._run(key, run):
         index = left.pop(frame.pts, None)
@@ -299,24 +300,6 @@ class Video:
       missing |= left
     if missing:
       yield from self._scan(missing, lambda at, frame: frame.pts)
-
-  def _runs(self, indices: list[int]) -> Iterator[tuple[int, list[int]]]:
-    """(keyframe, ascending indices that are decoded from it on): a new run where a jump saves packets."""
-    starts = [pts for pts, _, _ in self._keys]
-    gap = 0 if self._held is not None else NEAR
-    key, run, last = -1, [], 0
-    for index in indices:
-      pts = self._pts[index]
-      nearest = bisect.bisect_right(starts, pts) - 1
-      if run and nearest >= 0 and self._keys[nearest][2] > last + gap:
-        yield key, run
-        run = []
-      if not run:
-        key, last = nearest, 0
-      run.append(index)
-      last = max(last, self._numbers[pts])
-    if run:
-      yield key, run
 
   def _run(self, key: int, run: list[int]) -> Iterator[av.VideoFrame]:
     """What decoding from a keyframe up to the last packet of the run's frames gives.
