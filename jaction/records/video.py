@@ -161,9 +161,10 @@ class Video:
     if self._container is not None:
       self._container.close()
     # The prefix and the list of protocols: a name is a name, never an address, and a playlist opens no connection.
-    stored = isinstance(self._source, bytes)
-    source = io.BytesIO(self._source) if stored else "file:" + os.path.abspath(self._source)
-    size = min(max(len(self._source), 1 << 15), 1 << 18) if stored else 1 << 15  # few calls of Python for a large file
+    if isinstance(self._source, bytes):
+      source, size = io.BytesIO(self._source), min(max(len(self._source), 1 << 15), 1 << 18)  # few calls of Python
+    else:
+      source, size = "file:" + os.path.abspath(self._source), 1 << 15
     with self._errors("opened as a video"):
       self._container = av.open(source, container_options={"protocol_whitelist": "file"}, buffer_size=size, **ANY_TITLE)
     streams = [s for s in self._container.streams.video if not is_cover(s)]
@@ -193,16 +194,16 @@ class Video:
     kept: list[av.Packet] = []
     hides = codec in HIDING
     for packet in self._packets():
-      length, pts, number = packet.size, packet.pts, packets
+      length, time, number = packet.size, packet.pts, packets
       size += length
       packets += 1
       if size <= KEPT_PACKETS:
         kept.append(packet)
-      if packet.is_keyframe and pts is not None:
-        keys.append((pts, pts if packet.dts is None else min(pts, packet.dts), number))
+      if packet.is_keyframe and time is not None:
+        keys.append((time, time if packet.dts is None else min(time, packet.dts), number))
       if not packet.is_discard and not (hides and is_hidden(codec, packet)):
-        shown.append(pts)
-        self._numbers[pts] = number
+        shown.append(time)
+        self._numbers[time] = number
       if not begun:
         begun, fed = list(self._decode([packet])), packets
     drained = not begun
@@ -267,10 +268,11 @@ class Video:
     With `wanted`, timestamps, frames of others may be left out where no frame rests on them.
     """
     codec = self._stream.codec_context
-    skips, skipping = wanted is not None and codec.name in SKIPPING, False
+    needed = wanted if codec.name in SKIPPING else None
+    skipping = False
     codec.skip_frame = "DEFAULT"
     for packet in itertools.chain(packets, [None] if flush else []):
-      if skips and skipping != (packet is not None and packet.pts not in wanted):
+      if needed is not None and skipping != (packet is not None and packet.pts not in needed):
         skipping = not skipping
         codec.skip_frame = "NONREF" if skipping else "DEFAULT"
       try:
@@ -382,7 +384,8 @@ class Video:
   def _rgb(self, frame: av.VideoFrame) -> np.ndarray:
     width, height = self._size
     plane = self._reformatter.reformat(frame, width=width, height=height, format="rgb24", **ONE_THREAD).planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)  # a view; rows may end in padding
+    buffer: Any = plane
+    rows = np.frombuffer(buffer, np.uint8).reshape(height, plane.line_size)  # a view; rows may end in padding
     picture = rows[:, : 3 * width].reshape(height, width, 3)
     transpose, flip_rows, flip_columns = self._turn
     picture = picture.swapaxes(0, 1) if transpose else picture
