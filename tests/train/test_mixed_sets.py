@@ -82,7 +82,7 @@ def test_images_and_videos_each_go_through_transforms_of_their_own(experiment, f
     for batch, other in zip(found, others, strict=True):
       assert batch["index"].tolist() == other["index"].tolist()  # the order does not depend on the transforms
       for row, number in enumerate(batch["index"].tolist()):
-        clip, record = batch["clips"][row, 0], run.records[number]
+        clip, record = batch["clips"][row, 0], run.task.records[number]
         if record.id.startswith("more"):
           image = read_image(record.source)[2:18, 2:18]
           assert record.set == 2 and (clip == image).all()

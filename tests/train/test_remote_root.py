@@ -40,7 +40,7 @@ def test_a_store_gives_the_batches_of_the_folder(config, tiny_set, remote, schem
   address = remote(scheme)
   _, local = first(config, str(tiny_set))
   run, found = first(config, address, labels="names.txt", **workers)
-  assert run.labels == ("red", "green", "blue", "yellow") and run.records[0].source.startswith(address)
+  assert run.task.labels == ("red", "green", "blue", "yellow") and run.task.records[0].source.startswith(address)
   for one, other in zip(local, found, strict=True):
     assert one["index"].tolist() == other["index"].tolist()
     np.testing.assert_array_equal(one["clips"], other["clips"])

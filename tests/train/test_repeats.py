@@ -19,12 +19,12 @@ def batches(config, repeats, start=0, stop=7, **data):
 
 def brute_force(run, repeats, seed, steps, size):
   """The same stream written out: epochs shuffled one by one, each record so often, each place with its own draws."""
-  records, numbers = run.records, []
+  records, numbers = run.task.records, []
   for epoch in range(steps * size):
     for number in np.random.default_rng([seed, 0, epoch]).permutation(len(records)).tolist():
       numbers += [number] * repeats
   rows = [
-    (n, run.preprocess["train"](records[n], np.random.default_rng((seed, 1, at))))
+    (n, run.task.prepare["train"](records[n], np.random.default_rng((seed, 1, at))))
     for at, n in enumerate(numbers[: steps * size])
   ]
   return [rows[step * size : (step + 1) * size] for step in range(steps)]
@@ -33,7 +33,7 @@ def brute_force(run, repeats, seed, steps, size):
 @pytest.mark.parametrize("repeats", [1, 2, 4])
 def test_a_batch_holds_every_video_so_many_times_with_draws_of_its_own(config, repeats):
   run, found = batches(config, repeats)
-  assert run.epoch == repeats * len(run.records)
+  assert run.epoch == repeats * len(run.task.records)
   for batch, rows in zip(found, brute_force(run, repeats, config.seed, 7, 8), strict=True):
     assert batch["index"].tolist() == [number for number, _ in rows]
     np.testing.assert_array_equal(batch["clips"], np.stack([sample["clips"] for _, sample in rows]))
