@@ -1,8 +1,9 @@
 # make demo | make test: each makes .venv, installs the tested versions, runs; the second time only runs.
-# PYTHON chooses the interpreter, ARGS is handed on: make test ARGS='-k sampling', make demo ARGS='--seed 1'.
+# PYTHON chooses the interpreter, ARGS is handed on: make test ARGS='-k sampling', make demo ARGS='--seed 1'.  JOBS: test processes.
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
   $$p -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+JOBS ?= 2
 BIN := .venv/bin
 STAMP := .venv/installed
 LINTED := jaction configs launch converters tests
@@ -16,7 +17,7 @@ demo-short: $(STAMP)
 	$(BIN)/jaction demo --short $(ARGS)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check $(LINTED)

@@ -70,7 +70,8 @@ def test_the_share_of_the_label_is_the_share_of_the_pixels(name):
   step = jax.jit(lambda key: BLENDINGS[name](clips, jnp.eye(2), key, alpha=1.0, permutation=jnp.array([1, 0])))
   for seed in range(10):
     mixed, soft = step(jax.random.key(seed))
-    np.testing.assert_allclose(mixed.mean(axis=(1, 2, 3, 4)), soft[:, 1], atol=1e-5)
+    mean = np.asarray(mixed, np.float64).mean(axis=(1, 2, 3, 4))  # 1200 equal numbers: float32 sums of them drift
+    np.testing.assert_allclose(mean, soft[:, 1], atol=1e-6)
 
 
 def test_mixup_before_and_after_normalisation_is_the_same(batch):
