@@ -70,6 +70,7 @@ KINDS = {
   "conv": (lambda x: np.moveaxis(x, (0, 1), (-1, -2)), lambda x: np.moveaxis(x, (-1, -2), (0, 1))),  # OI... <-> ...IO
   "dense": (np.transpose, np.transpose),
   "dense-conv": (lambda x: x.reshape(x.shape[:2]).T, lambda x: x.T[..., None, None, None]),  # a 1x1x1 convolution there
+  "column": (lambda x: x.reshape(-1), lambda x: x.reshape(-1, 1, 1, 1)),  # a norm over C x 1 x 1 x 1
   "dense-1x4x4": _flattened(1, 4, 4),  # C3D's fc6
 }
 

@@ -20,6 +20,8 @@ CLASSIFIERS = (  # the first that is there
   "head.projection.weight",  # PySlowFast's
   "blocks.5.proj.weight",  # PyTorchVideo's
   "blocks.6.proj.weight",
+  "roi_head.bbox_head.fc_cls.weight",  # of boxes: MMAction2's
+  "detection_head.proj.weight",  # PyTorchVideo's
 )
 STEMS = ("conv1/conv/kernel", "conv1a/kernel", "conv1/time/kernel")  # what sees the input, and so its channels
 

@@ -7,10 +7,12 @@ from flax import linen as nn
 
 from jaction.converters.engine import Row, conv, dense, norm, under
 from jaction.converters.inflation import TORCHVISION
+from jaction.converters.tables_detection import detector_layouts
 from jaction.converters.tables_plain import ROWS, plain_layouts
 from jaction.converters.tables_separable import csn_rows, r2plus1d_layouts, x3d_layouts
 from jaction.converters.tables_temporal import RELATIONS, TIN, mobilenet_layouts, tanet_layouts, tpn_layouts
 from jaction.errors import InputError
+from jaction.models.detector import Detector
 from jaction.models.mobilenet_v2 import MobileNetV2
 from jaction.models.r2plus1d import R2Plus1D
 from jaction.models.recognizer import Recognizer
@@ -172,6 +174,8 @@ LAYOUTS = {  # backbone -> {layout: rows}
 
 def layouts(model: nn.Module) -> dict[str, tuple[Row, ...]]:
   """layout -> rows, for every toolbox that has `model`; the first is the one taken where none is asked for."""
+  if isinstance(model, Detector):
+    return detector_layouts(model, LAYOUTS[type(model.backbone)](model.backbone))
   if not isinstance(model, Recognizer):
     raise InputError(f"no table of names for a {type(model).__name__}; want a model made by jaction.create_model")
   if type(model.backbone) not in LAYOUTS:

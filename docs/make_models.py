@@ -41,11 +41,12 @@ FACEBOOK = {  # words of a row, all of them
 }
 INTRODUCTION = """# Models
 
-Written by `python docs/make_models.py`; do not edit. Parameters with 400 classes; operations are multiply-accumulates
-of one view of the clip. *Difference* is the largest one to the reference's own outputs (relative to their largest),
-over all cases of `../shared/parity` that the network has, training cases included; a dash: no case, the network shares
-its code and its tables with neighbours that have one. Accuracies are top-1 as others published them for their weights
-and their protocol: nothing here was trained to them.
+Written by `python docs/make_models.py`; do not edit. Parameters with 400 classes, of detectors (`_ava`) with 81,
+Facebook's with 80; operations are multiply-accumulates of one view of the clip, of detectors with one box.
+*Difference* is the largest one to the reference's own outputs (relative to their largest), over all cases of
+`../shared/parity` that the network has, training cases included; a dash: no case, the network shares its code and its
+tables with neighbours that have one. Accuracies are top-1, of detectors frame mAP on AVA, as others published them for
+their weights and their protocol: nothing here was trained to them.
 """
 
 
@@ -83,7 +84,27 @@ def accuracies(zoo: pathlib.Path) -> dict[str, str]:
       for name, wanted in FACEBOOK.items():
         if words == wanted and "top1" in row and "Kinetics" in row["section"] and name not in found:
           add(name, row["top1"], "Kinetics-400", whose)
-  return {name: max(rows)[2] for name, rows in found.items()}
+  return {name: max(rows)[2] for name, rows in found.items()} | frame_maps(zoo)
+
+
+def frame_maps(zoo: pathlib.Path) -> dict[str, str]:
+  """Of each detector the best published frame mAP on AVA, with whose it is."""
+  best: dict[str, float] = {}
+  for row in _rows(zoo / "mmaction2_v0.24.1_zoo.json"):
+    stem = pathlib.Path(str(row.get("config"))).stem
+    if "/detection/" not in str(row.get("config")) or "custom" in stem:
+      continue
+    match = re.match(r"(?:lfb_(?:nl|avg|max)_kinetics_pretrained_)?(.+?_\d+x\d+x\d+)_", stem)
+    name = "_".join(p for p in match[1].split("_") if p not in ASIDE | {"omnisource", "focal", "alpha3", "gamma1"})
+    name = f"{'lfb_' if stem.startswith('lfb') else ''}{name}_ava"
+    best[name] = max(best.get(name, 0.0), *(one["metrics"]["mAP"] for one in row["results"]))
+  found = {name: f"{value:g} mAP (MMAction2 0.24.1)" for name, value in best.items() if name in VARIANTS}
+  sizes = {("Slow", "4x16"): "slowonly_r50_4x16x1_ava_fb", ("SlowFast", "8x8"): "slowfast_r50_8x8x1_ava_fb"}
+  for row in _rows(zoo / "pytorchvideo_zoo.json"):
+    name = sizes.get((row.get("architecture"), row.get("frames_x_rate")))
+    if name and str(row.get("section")).startswith("AVA"):
+      found[name] = f"{row['mAP']:g} mAP (PyTorchVideo)"
+  return found
 
 
 def _rows(path):
@@ -103,6 +124,10 @@ def facts(name: str) -> list[str]:
   """The columns that VARIANTS gives: name, paper, clip, test, parameters, operations."""
   row = VARIANTS[name]
   frames, stride, side = row.clip
+  if row.task == "detection":
+    paper = row.paper and f"[{row.paper}](https://arxiv.org/abs/{row.paper.removeprefix('arXiv:')})"
+    clip, test = f"{frames} x {stride}, {side} px", f"1 clip, whole frames, {row.short} px"
+    return [f"`{name}`", paper or "ours", clip, test, f"{row.params:,}", f"{row.macs / 1e9:.3g}"]
   kind, count, short, crop, sampling, *_ = row.views
   crops = {"three_crop": 3, "ten_crop": 10}.get(crop, 1)
   if kind == "spectrograms":

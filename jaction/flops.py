@@ -36,20 +36,34 @@ def macs_of(function: Callable[..., Any], *args: Any) -> int:
 
 
 def model_cost(model: nn.Module, clips: tuple[int, ...], *, dtype: Any = np.float32) -> Cost:
-  """The cost of `model.apply` on clips [B,V,T,H,W,C], or spectrograms [B,V,T,F,1], of this shape.
+  """The cost of `model.apply` on clips [B,V,T,H,W,C], spectrograms [B,V,T,F,1], or a detector's [B,T,H,W,C], of this
+  shape; a detector has one box in each clip.
 
   Nothing is computed; large models take seconds.
   """
+  if hasattr(model, "rois"):
+    return _detector_cost(model, clips, dtype)
   axes = len(getattr(model, "clip", "THW")) + 3
   if len(clips) != axes:
     wanted = "[B,V,T,F,1]" if axes == 5 else "[B,V,T,H,W,C]"
     raise InputError(f"model_cost wants a shape {wanted}, got {tuple(clips)}.")
-  x = jax.ShapeDtypeStruct(clips, dtype)
-  variables = jax.eval_shape(lambda x: model.init(jax.random.key(0), x), x)
+  return _cost(model, jax.ShapeDtypeStruct(clips, dtype))
+
+
+def _detector_cost(model: Any, clips: tuple[int, ...], dtype: Any) -> Cost:
+  if len(clips) != 5:
+    raise InputError(f"model_cost wants a shape [B,T,H,W,C] for a detector, got {tuple(clips)}.")
+  _, *others = model.inputs()
+  rows = [jax.ShapeDtypeStruct((clips[0], *one.shape[1:]), one.dtype) for one in others]
+  return _cost(model, jax.ShapeDtypeStruct(clips, dtype), *rows)
+
+
+def _cost(model: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Cost:
+  variables = jax.eval_shape(lambda *x: model.init(jax.random.key(0), *x), *inputs)
   with nn.intercept_methods(_mark_module), plain():
-    program = jax.make_jaxpr(lambda v, x: model.apply(v, x, train=False))(variables, x).jaxpr
+    program = jax.make_jaxpr(lambda v, *x: model.apply(v, *x, train=False))(variables, *inputs).jaxpr
   by_module = _macs(program, "")
-  return Cost(sum(by_module.values()), dict(by_module), _peak(program) + _bytes(x))
+  return Cost(sum(by_module.values()), dict(by_module), _peak(program) + sum(_bytes(x) for x in inputs))
 
 
 def _mark_module(call, args, kwargs, context):

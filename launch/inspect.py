@@ -38,8 +38,8 @@ def main(argv: list[str]) -> None:
 
   facts: dict[str, str] = {}
   if args.model in VARIANTS or not pathlib.Path(args.model).exists():
-    name, fields = args.model, {"num_classes": 400 if args.num_classes is None else args.num_classes}
-    variant(name)  # an unknown name is an error that names the nearest
+    name, fields = args.model, {} if args.num_classes is None else {"num_classes": args.num_classes}
+    fields = {"num_classes": getattr(variant(name), "classes", 400)} | fields  # an unknown name is an error
   else:
     if args.num_classes is not None:
       raise InputError("--num-classes is for names; a folder knows its own")
@@ -54,8 +54,10 @@ def main(argv: list[str]) -> None:
       facts["source"] = str(folder.source)
   model, row = create_model(name, **fields), variant(name)
   frames, stride, side = row.clip
-  clips = (1, 1, *row.shape)
-  variables = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct(clips, np.float32))
+  boxes = row.task == "detection"
+  clips = (1, *row.shape) if boxes else (1, 1, *row.shape)
+  inputs = model.inputs() if boxes else (jax.ShapeDtypeStruct(clips, np.float32),)
+  variables = jax.eval_shape(model.init, jax.random.key(0), *inputs)
   leaves = flatten_dict(variables["params"], sep="/")
   cost = model_cost(model, clips)
   params = sum(math.prod(leaf.shape) for leaf in leaves.values())
@@ -69,7 +71,7 @@ def main(argv: list[str]) -> None:
     "parameters": f"{params:,}, {4 * params / 1e6:.1f} MB as float32",
     "operations": f"{cost.macs / 1e9:.3g} G multiply-accumulates a clip",
     "memory": f"{cost.peak_bytes / 1e6:.0f} MB of activations at once a clip, forward, float32 (estimated from shapes)",
-    "test": _protocol(row),
+    "test": f"1 clip around the key frame, whole frames, short side {row.short}" if boxes else _protocol(row),
   } | facts
 
   console = Console()

@@ -29,14 +29,24 @@ def same(kernel: Sequence[int]) -> tuple[tuple[int, int], ...]:
 
 
 def conv(
-  x: Array, kernel: Array, *, strides: Sequence[int], padding: Padding, groups: int = 1, form: str = "auto"
+  x: Array,
+  kernel: Array,
+  *,
+  strides: Sequence[int],
+  padding: Padding,
+  groups: int = 1,
+  dilation: int = 1,
+  form: str = "auto",
 ) -> Array:
   """x [..., T, H, W, C] with kernel [t, h, w, C / groups, O], or kernel [h, w, C / groups, O] on every frame;
   or x [B, T, C] with kernel [t, C / groups, O].
 
-  `form` is "auto" (the fastest measured on the backend in use) or a key of FORMS.
+  `form` is "auto" (the fastest measured on the backend in use) or a key of FORMS.  `dilation` spreads the taps of a
+  1 x h x w kernel over the frame.
   """
   rank = kernel.ndim - 2
+  if dilation > 1:
+    return _dilated(x, kernel, strides, padding, groups, dilation)
   if rank == 1:  # [B, T, C] with kernel [t, C / groups, O]: clips of one pixel
     ones, none = (1, 1), ((0, 0), (0, 0))
     wide = x[:, :, None, None], kernel[:, None, None]
@@ -101,6 +111,13 @@ def _as_frames(x, kernel, strides, padding, groups):
   """1 x h x w: one 2-D convolution over B * T frames."""
   (x,) = _time(x, strides, padding, 1)
   return _frames(lambda y: _lax(y, kernel[0], strides[1:], padding[1:], groups), x)
+
+
+def _dilated(x, kernel, strides, padding, groups, dilation):
+  """h x w, or 1 x h x w, with taps `dilation` pixels apart: one 2-D convolution over all frames."""
+  kernel = kernel[0] if kernel.ndim == 5 else kernel
+  options = {"dimension_numbers": DIMENSIONS[2], "feature_group_count": groups, "rhs_dilation": (dilation, dilation)}
+  return _frames(lambda y: lax.conv_general_dilated(y, kernel, tuple(strides)[-2:], tuple(padding)[-2:], **options), x)
 
 
 def _as_pixels(x, kernel, strides, padding, groups):

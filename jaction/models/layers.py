@@ -94,6 +94,7 @@ class Conv(nn.Module):
   use_bias: bool = False
   draw: Draw = HE
   form: str = "auto"  # see conv.FORMS
+  dilation: int = 1  # of a kernel that sees each frame alone: pixels between its taps; `padding` None grows with it
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -101,7 +102,10 @@ class Conv(nn.Module):
     kernel = _param(self, "kernel", self.draw, shape)
     strides = self.strides or (1,) * len(self.kernel)
     padding = same(self.kernel) if self.padding is None else self.padding
-    y = conv(x, kernel.astype(x.dtype), strides=strides, padding=padding, groups=self.groups, form=self.form)
+    if self.padding is None and self.dilation > 1:
+      padding = tuple((low * self.dilation, high * self.dilation) for low, high in padding)
+    options = {"strides": strides, "padding": padding, "groups": self.groups, "dilation": self.dilation}
+    y = conv(x, kernel.astype(x.dtype), form=self.form, **options)
     if self.use_bias:
       y += _param(self, "bias", ZERO, (self.features,)).astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
     return y
@@ -140,7 +144,8 @@ class BatchNorm(nn.Module):
   draw: Draw = ONE  # of the scale
 
   @nn.compact
-  def __call__(self, x: Array, *, train: bool) -> Array:
+  def __call__(self, x: Array, *, train: bool, rows: Array | None = None) -> Array:
+    """rows: bool [B], False for those that statistics leave out (padding); None: they are of all."""
     features = x.shape[-1]
     if self.has_variable("params", "shift"):
       if train:
@@ -159,11 +164,20 @@ class BatchNorm(nn.Module):
       raise ValueError(f"batch norm over {self.groups} groups needs a batch that they divide; got {x.shape[0]}")
 
     grouped = x.reshape(self.groups, -1, features).astype(jnp.float32)
-    count = grouped.shape[1]
-    batch_mean = grouped.mean(axis=1)  # [groups, C]
-    batch_var = jnp.square(grouped - batch_mean[:, None]).mean(axis=1)
+    if rows is None:
+      count = grouped.shape[1]
+      batch_mean = grouped.mean(axis=1)  # [groups, C]
+      batch_var = jnp.square(grouped - batch_mean[:, None]).mean(axis=1)
+      correction = count / max(count - 1, 1)
+    else:
+      share = jnp.broadcast_to(rows.reshape(-1, *[1] * (x.ndim - 2)), x.shape[:-1]).reshape(self.groups, -1, 1)
+      share = share.astype(jnp.float32)
+      count = jnp.maximum(share.sum(axis=1), 1.0)  # [groups, 1]
+      batch_mean = (grouped * share).sum(axis=1) / count
+      batch_var = (jnp.square(grouped - batch_mean[:, None]) * share).sum(axis=1) / count
+      correction = jnp.mean(count / jnp.maximum(count - 1, 1.0))
     if not self.is_initializing():
-      unbiased = batch_var.mean(axis=0) * (count / max(count - 1, 1))
+      unbiased = batch_var.mean(axis=0) * correction
       mean.value += self.momentum * (batch_mean.mean(axis=0) - mean.value)
       var.value += self.momentum * (unbiased - var.value)
     factor = scale[None] * lax.rsqrt(batch_var + self.eps)

@@ -35,6 +35,7 @@ class Bottleneck(nn.Module):
   before: Callable[[Array], Array] = identity  # what conv1 sees of x; the shortcut sees x itself
   zero_init: bool = False  # of the last scale: each block starts as its shortcut
   norm: Any = BatchNorm
+  dilation: int = 1  # of the 3 x 3
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
@@ -42,7 +43,7 @@ class Bottleneck(nn.Module):
     one, out = t1 and 1, 4 * self.width  # None for 2-D kernels
     y = Conv(self.width, _kernel(t1, 1), name="conv1")(self.before(x))
     y = nn.relu(self.norm(name="bn1")(y, train=train))
-    y = Conv(self.width, _kernel(t2, 3), _strides(t2, self.stride), name="conv2")(y)
+    y = Conv(self.width, _kernel(t2, 3), _strides(t2, self.stride), dilation=self.dilation, name="conv2")(y)
     y = nn.relu(self.norm(name="bn2")(y, train=train))
     y = Conv(out, _kernel(one, 1), name="conv3")(y)
     y = self.norm(name="bn3", draw=ZERO if self.zero_init else ONE)(y, train=train)
@@ -126,15 +127,17 @@ class Stage(nn.Module):
   after_blocks: tuple[int, ...] = ()
   zero_init: bool = False
   norm: Any = BatchNorm
+  dilation: int = 1  # of bottlenecks
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
+    spread = {"dilation": self.dilation} if self.dilation > 1 else {}  # other blocks know none
     for i in range(self.blocks):
       stride = self.stride if i == 0 else 1
       nested = self.temporal is not None and isinstance(self.temporal[0], tuple)
       temporal = self.temporal[i % len(self.temporal)] if nested else self.temporal
       before = self.before if i % self.every == 0 else identity
-      block = self.block(self.width, stride, temporal, before, self.zero_init, self.norm, name=f"block{i}")
+      block = self.block(self.width, stride, temporal, before, self.zero_init, self.norm, name=f"block{i}", **spread)
       x = call_block(block, x, train=train)
       if i in self.after_blocks:
         x = self.after(norm=self.norm, name=f"after{i}")(x, train=train)
@@ -168,16 +171,19 @@ class ResNet(nn.Module):
   after_blocks: Sequence[tuple[int, ...]] = ((), (), (), ())
   zero_init: bool = False
   norm: Any = BatchNorm
+  last_stride: int = 2  # of the last stage; 1 keeps its map twice as fine, for detection
+  last_dilation: int = 1
 
   def setup(self):
     usual, counts = DEPTHS[self.depth]
     self.conv1 = self.stem(self.width, self.stem_temporal, self.norm)
     for i, count in enumerate(counts):
+      last = i == len(counts) - 1
       stage = Stage(
         self.block or usual,
         count,
         width=self.width * 2**i,
-        stride=1 if i == 0 else 2,
+        stride=1 if i == 0 else self.last_stride if last else 2,
         temporal=self.temporal[i],
         before=self.before,
         every=self.every,
@@ -185,6 +191,7 @@ class ResNet(nn.Module):
         after_blocks=self.after_blocks[i],
         zero_init=self.zero_init,
         norm=self.norm,
+        dilation=self.last_dilation if last else 1,
       )
       setattr(self, f"res{i + 2}", stage)
 

@@ -23,9 +23,13 @@ def slow_only(
   stem: Any = Stem,
   after: Any = None,
   after_blocks: Sequence[tuple[int, ...]] = ((), (), (), ()),
+  last_stride: int = 2,
+  last_dilation: int = 1,
 ) -> nn.Module:
   """The Slow pathway: no temporal kernel before res4, no temporal stride.  -> [B, T, H/32, W/32, 32 * width]."""
-  return ResNet(depth, width, stem, 1, temporal=SLOW, after=after, after_blocks=after_blocks, zero_init=True)
+  attended = {"after": after, "after_blocks": after_blocks}
+  last = {"last_stride": last_stride, "last_dilation": last_dilation}
+  return ResNet(depth, width, stem, 1, temporal=SLOW, zero_init=True, **attended, **last)
 
 
 class SlowFast(nn.Module):
@@ -42,11 +46,14 @@ class SlowFast(nn.Module):
   lateral_kernel: int = 7  # temporal size of the time-strided lateral convolution
   facebook: bool = False  # laterals with norm and ReLU, slow frames spread to the clip's ends: PySlowFast, PyTorchVideo
   stem: Any = Stem
+  last_stride: int = 2  # of res5; see ResNet
+  last_dilation: int = 1
 
   def setup(self):
     slow, fast = self.depths
-    self.slow = ResNet(slow, self.width, self.stem, stem_temporal=1, temporal=SLOW, zero_init=True)
-    self.fast = ResNet(fast, int(self.width * self.beta), self.stem, stem_temporal=5, temporal=FAST, zero_init=True)
+    last = {"last_stride": self.last_stride, "last_dilation": self.last_dilation, "zero_init": True}
+    self.slow = ResNet(slow, self.width, self.stem, stem_temporal=1, temporal=SLOW, **last)
+    self.fast = ResNet(fast, int(self.width * self.beta), self.stem, stem_temporal=5, temporal=FAST, **last)
     width, kernel, strides = int(self.width * self.beta), (self.lateral_kernel, 1, 1), (self.alpha, 1, 1)
     block, counts = DEPTHS[fast]
     expansion = 1 if block.__name__ == "BasicBlock" else 4

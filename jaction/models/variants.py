@@ -31,6 +31,7 @@ from jaction.models.tin import tin_resnet
 from jaction.models.tpn import TPN, TPNHead
 from jaction.models.trn import RelationHead
 from jaction.models.tsm import temporal_shift, tsm_resnet
+from jaction.models.variants_detection import VARIANTS as DETECTION
 from jaction.models.x3d import X3D, X3DHead
 
 TSN = "arXiv:1608.00859"
@@ -263,7 +264,7 @@ def _x3d(
   return Variant(backbone, X3DHead, (frames, stride, side), views, params, macs, "arXiv:2004.04730", MEAN_FB, STD_FB)
 
 
-VARIANTS: Mapping[str, Variant] = {
+VARIANTS: Mapping[str, Any] = {
   # depth, segments
   "tsn_r18_1x1x3": _tsn(18, 3, params=11_381_712, macs=5_440_888_832),
   "tsn_r18_1x1x8": _tsn(18, 8, params=11_381_712, macs=14_508_695_552),
@@ -480,6 +481,7 @@ VARIANTS: Mapping[str, Variant] = {
     params=292_132,
     macs=28_144_128,
   ),
+  **DETECTION,
 }
 
 
@@ -495,13 +497,15 @@ def variant(name: str) -> Variant:
   return VARIANTS[name]
 
 
-def create_model(name: str, *, num_classes: int = 400, **fields: Any) -> Any:
+def create_model(name: str, *, num_classes: int | None = None, **fields: Any) -> Any:
   """The network called `name`, without weights: a flax module with the method `inputs` (see Recognizer.inputs).
 
   `fields` set, by their own names, fields of the network, its backbone or its head: dropout=0.2, dtype="bfloat16",
-  depth=101, ...  An unknown one is an InputError that names the nearest.
+  depth=101, ...  An unknown one is an InputError that names the nearest.  num_classes: None for the row's own, 81 on
+  AVA (80 of Facebook's), 400 elsewhere.
   """
   row = variant(name)
+  num_classes = getattr(row, "classes", 400) if num_classes is None else num_classes
   if num_classes < 1:
     raise InputError(f"num_classes must be at least 1, got {num_classes}")
   whole = row.build(num_classes)

@@ -37,6 +37,11 @@ class Predictor:
     were partly re-initialised: its scores would mean nothing.
     """
     self.folder: ModelFolder = folders.load_folder(path)
+    if hasattr(self.folder.model, "rois"):
+      raise InputError(
+        f"{path} holds {self.folder.name}, which says what people in boxes do: use `jaction detect VIDEO --model {path}`, "
+        "`jaction data evaluate-ava`"
+      )
     if self.folder.reinitialized:
       raise InputError(
         f"{path}: {', '.join(self.folder.reinitialized)} hold first values, not learned ones, so that scores would "

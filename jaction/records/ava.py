@@ -9,7 +9,7 @@ import dataclasses
 import io
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -98,6 +98,10 @@ def read_ava(
       raise InputError(f"{where}: action {row[6]}; there are actions 1 to {num_classes - 1}")
     key = row[0], whole(row[1], "second", where)
     box = tuple(real(side, "box", where) for side in row[2:6])
+    if not (box[0] < box[2] and box[1] < box[3]):
+      raise InputError(f"{where}: the box {shown(','.join(row[2:6]))} has no area; x1 < x2 and y1 < y2 was wanted")
+    if box[2] <= 0 or box[3] <= 0 or box[0] >= 1 or box[1] >= 1:
+      raise InputError(f"{where}: the box {shown(','.join(row[2:6]))} is outside of the picture, [0, 1]; pixels?")
     if key in left_out:
       continue
     _, actions = frames.setdefault(key, {}).setdefault(box, (whole(row[7], "person", where), []))
@@ -119,6 +123,38 @@ def read_ava(
 def read_exclusions(path: str | os.PathLike) -> frozenset[Key]:
   """The (video, second) of each line `video,second`; an empty file excludes nothing."""
   return frozenset((row[0], whole(row[1], "second", where)) for where, row in _csv(os.fspath(path), 2))
+
+
+def read_ava_boxes(
+  path: str | os.PathLike, *, exclude: str | os.PathLike | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+  """(frames [N] "video,0902", boxes [N,4], actions [N], scores [N]) of each line of a csv, in the file's order.
+
+  A result has lines `video,second,x1,y1,x2,y2,action,score`; an annotation's last number, the person, comes as score.
+  An empty file has no boxes.  exclude: see `read_ava`.  Raises InputError with "path:line" for any other line.
+  """
+  left_out = frozenset() if exclude is None else read_exclusions(exclude)
+  frames, boxes, actions, scores = [], [], [], []
+  for where, row in _csv(os.fspath(path), 8):
+    second = whole(row[1], "second", where)
+    if (row[0], second) in left_out:
+      continue
+    frames.append(f"{row[0]},{second:04d}")
+    boxes.append([real(side, "box", where) for side in row[2:6]])
+    actions.append(whole(row[6], "action", where))
+    scores.append(real(row[7], "score", where))
+  return np.array(frames, str), np.array(boxes, np.float64).reshape(-1, 4), np.array(actions, int), np.array(scores)
+
+
+def write_ava_results(
+  path: str | os.PathLike, rows: Iterable[tuple[str, Sequence[float], int, float]], *, decimals: int = 3
+) -> None:
+  """Writes (frame "video,0902", box, action, score) as lines that the official evaluation, and ours, read."""
+  with open(path, "w", encoding="utf-8", newline="") as file:
+    writer = csv.writer(file, lineterminator="\n")
+    for frame, box, action, score in rows:
+      video, second = frame.rsplit(",", 1)
+      writer.writerow((video, second, *(f"{side:.{decimals}f}" for side in box), action, f"{score:.{decimals}f}"))
 
 
 def write_ava(path: str | os.PathLike, frames: Collection[KeyFrame], *, decimals: int = 3) -> None:

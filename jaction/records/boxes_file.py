@@ -6,6 +6,7 @@ numpy are known here, and what stands for them are inert classes of this file: n
 """
 
 import io
+import json
 import os
 import pickle
 import zipfile
@@ -78,9 +79,17 @@ def unpickled(path: str | os.PathLike, data: bytes) -> Any:
 
 
 def read_box_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  """Boxes by name, float64 [n, 4 or 5] each, from a pickle or npz file of such arrays (or lists, in a pickle)."""
+  """Boxes by name, float64 [n, 4 or 5] each, from a pickle, npz or JSON file of such arrays, or lists of lists."""
   data = read_bytes(path)
-  found = _npz(path, data) if data[:2] == b"PK" else unpickled(path, data)
+  if data[:2] == b"PK":
+    found = _npz(path, data)
+  elif data.lstrip()[:1] == b"{":
+    try:
+      found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+      raise InputError(f"{path}: no JSON that can be read ({shown(str(error))})") from None
+  else:
+    found = unpickled(path, data)
   if not isinstance(found, dict):
     raise InputError(f"{path}: a {type(found).__name__}; a dict of boxes by frame was wanted")
   boxes = {}
