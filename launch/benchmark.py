@@ -6,6 +6,7 @@ jaction benchmark models slowonly_r50_4x16x1 --torch  beside the same network in
 jaction benchmark models 'x3d*' --train --lax         beside the same network with XLA's own convolution everywhere
 jaction benchmark convolutions                        every form of conv.FORMS for the shapes of a SlowOnly-R50
 jaction benchmark data                                clips a second, from files to a batch (has flags of its own)
+jaction benchmark boxes                               RoIAlign, AVA's evaluation (has flags of its own)
 """
 
 import argparse
@@ -24,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaction.errors import InputError
-from jaction.launch import benchmark_data, cli
+from jaction.launch import benchmark_boxes, benchmark_data, cli
 from jaction.models import create_model, initialize, list_models, variant
 from jaction.models.conv import FORMS, choose, conv, plain, same
 
@@ -207,10 +208,12 @@ def _can(form, kernel):
 def main(argv: list[str]) -> None:
   if argv[:1] == ["data"]:
     return benchmark_data.data(argv[1:])
+  if argv[:1] == ["boxes"]:
+    return benchmark_boxes.main(argv[1:])
   parser = argparse.ArgumentParser(
     prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument("what", choices=["models", "convolutions", "data"])
+  parser.add_argument("what", choices=["models", "convolutions", "data", "boxes"])
   parser.add_argument("names", nargs="*", default=["slowonly_r50_4x16x1"], help="model names or patterns")
   parser.add_argument("--batch", type=int, default=1, help="clips in a batch (default 1)")
   parser.add_argument("--frames", type=_frames, help="frames of a clip, or small (default: the model's own)")

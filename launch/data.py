@@ -8,13 +8,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from jaction.errors import InputError, nearest
-from jaction.launch import build, check, cli, digest, show
+from jaction.launch import ava, build, check, cli, digest, show
 from jaction.records.lists import TEMPLATE
 from jaction.records.prepare import DATASETS
 from jaction.records.prepare import prepare as prepare_dataset
 from jaction.records.scan import WRITERS
 from jaction.records.scan import scan as scan_folder
 from jaction.records.toy import TOY_CLASSES, make_toy_set
+from jaction.records.toy_actors import ACTIONS, make_toy_actors
 
 
 def toy(argv: list[str]) -> None:
@@ -50,6 +51,32 @@ def toy(argv: list[str]) -> None:
     f"{made.size / 1e6:.0f} MB; {made.made} made now, in {time.perf_counter() - began:.0f} s\n"
     f"lists   train.txt val.txt test.txt (path label), the same as .csv, *_shape.txt (the pair alone), by_class/\n"
     f"next    jaction train --config=toy_tsm --workdir=runs/toy_tsm --config.data.root={made.folder}",
+    highlight=False,
+    soft_wrap=True,
+  )
+
+
+def toy_actors(argv: list[str]) -> None:
+  """Makes the toy set of detection: videos of several actors, in AVA's own formats."""
+  parser = argparse.ArgumentParser(
+    "jaction data toy-actors", description="Small videos of several moving shapes, with boxes and actions of each."
+  )
+  parser.add_argument("output", help="a new folder")
+  parser.add_argument("--videos", type=int, nargs=2, metavar=("TRAIN", "VAL"), default=(240, 48), help="240 48")
+  parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (default 0)")
+  args = parser.parse_args(argv)
+  console = Console()
+  with Progress(console=console, transient=True) as bar:
+    task = bar.add_task("making videos", total=None)
+    folder = make_toy_actors(
+      args.output,
+      videos=tuple(args.videos),
+      seed=args.seed,
+      progress=lambda done, total: bar.update(task, completed=done, total=total),
+    )
+  console.print(
+    f"{folder}: {args.videos[0]} training and {args.videos[1]} validation videos, {len(ACTIONS)} actions\n"
+    f"next    jaction train --config=toy_ava --workdir=runs/toy_ava --config.data.root={folder}",
     highlight=False,
     soft_wrap=True,
   )
@@ -127,6 +154,7 @@ def prepare(argv: list[str]) -> None:
 
 COMMANDS = {
   "toy": toy,
+  "toy-actors": toy_actors,
   "scan": scan,
   "prepare": prepare,
   "check": check.check,
@@ -134,6 +162,11 @@ COMMANDS = {
   "show": show.show,
   "digest": digest.digest,
   "build": build.build,
+  "check-ava": ava.check,
+  "show-ava": ava.show,
+  "import-boxes": ava.convert,
+  "bank": ava.bank,
+  "evaluate-ava": ava.evaluate,
 }
 
 
@@ -144,13 +177,19 @@ def main(argv: list[str]) -> int | None:
     print(
       "usage: jaction data COMMAND ...\n\n"
       "  toy      make the toy set\n"
+      "  toy-actors  make the toy set of detection: several actors in each video, in AVA's formats\n"
       "  scan     lists, split, label map and statistics from a folder of videos per class\n"
       "  prepare  lists from a dataset's official annotation files\n"
       "  check    read every file to its end; a clean list and a report\n"
       "  reencode copies with short side N and a keyframe every few frames\n"
       "  build    lists to ArrayRecord shards in a TFDS folder\n"
       "  show     a picture of what a config takes from its videos\n"
-      "  digest   one number for the clips that a config trains on, to compare machines by\n\n"
+      "  digest   one number for the clips that a config trains on, to compare machines by\n"
+      "  check-ava    every fault of an AVA-style set: file, line, what\n"
+      "  show-ava     a picture of annotated key frames\n"
+      "  import-boxes annotations of COCO or CVAT into AVA's form\n"
+      "  bank         the feature bank of an AVA-style set\n"
+      "  evaluate-ava frame mAP and per-action AP of a result file or a detector\n\n"
       "`jaction data COMMAND --help` tells its flags."
     )
     return 0

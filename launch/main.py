@@ -22,6 +22,7 @@ COMMANDS = {
   "train": Command("jaction.launch.train", "train, or resume, from a config"),
   "evaluate": Command("jaction.launch.evaluate", "accuracy of a trained model over a list of videos"),
   "predict": Command("jaction.launch.predict", "top classes of single videos, as a table, JSON, or drawn into them"),
+  "detect": Command("jaction.launch.detect", "what each person of a video does: boxes and actions, drawn and as JSON"),
   "inspect": Command("jaction.launch.inspect", "layers, parameters, operations and memory of a model"),
   "reproduce": Command("jaction.launch.reproduce", "a published figure of the zoo, measured here"),
   "convert": Command("jaction.converters.convert", "PyTorch checkpoints into model folders, and back"),

@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int | None:
 
 def names() -> list[str]:
   """The packaged configs."""
-  return sorted(p.stem for p in _folder().glob("*.py") if p.stem not in ("__init__", "base", "recipes"))
+  return sorted(p.stem for p in _folder().glob("*.py") if p.stem not in ("__init__", "base", "recipes", "detection"))
 
 
 def packaged(name: str) -> tuple[str, str] | None:

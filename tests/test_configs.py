@@ -8,6 +8,7 @@ import pathlib
 import jax
 import pytest
 
+from jaction.clips.key_frames import KeyFrames
 from jaction.clips.preprocessing import Preprocessing
 from jaction.configs.base import base
 from jaction.errors import InputError
@@ -18,7 +19,9 @@ from jaction.train.checks import check_numbers
 from jaction.train.optim import check_groups, make_optimizer
 from jaction.train.schedules import in_steps, make_schedule
 
-NAMES = names()
+ALL = names()
+DETECTION = [name for name in ALL if "_ava" in name]
+NAMES = [name for name in ALL if name not in DETECTION]
 TOYS = ["toy_tsm", "toy_tsn", "toy_tsm:short", "toy_tsn:short"]
 SHARED = pathlib.Path(os.environ.get("JACTION_SHARED", pathlib.Path(__file__).parent.parent.parent / "shared"))
 ZOO = SHARED / "zoo" / "mmaction2_v0.9.0_zoo.json"
@@ -60,6 +63,48 @@ def test_a_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
   make_optimizer(config.optimizer)
   check_numbers(config.to_dict())
   assert json.dumps(config.to_dict())
+
+
+@pytest.mark.parametrize("name", [*DETECTION, "toy_ava:short"])
+def test_a_detection_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
+  config = parse_config([f"--config={name}"])
+  assert config.is_locked and config.task == "detection"
+  free = ("preprocessing.", "model.fields.", "data.mix.")
+  own, wanted = ({k for k in keys(c) if not k.startswith(free)} for c in (config, base()))
+  assert own == wanted
+  row = variant(config.model.name)
+  model = create_model(config.model.name, num_classes=config.model.num_classes, **config.model.fields)
+  for kind in ("train", "test"):
+    form = KeyFrames.from_json(config.preprocessing[kind].to_dict())
+    assert (form.clip_len, form.frame_interval) == row.clip[:2] and (form.mean, form.std) == row.norm
+    assert form.clip_len == model.clip[0]
+  sizes = {"batch_size": config.batch_size, "examples": 480 if "toy" in name else 180000}
+  total = in_steps(config.duration, what="duration", **sizes)
+  warmup = in_steps(config.schedule.warmup, what="warmup", optional=True, **sizes)
+  rate = make_schedule(config.schedule, total=total, warmup=warmup, **sizes)
+  assert 0 <= rate(total - 1) <= rate(warmup) <= config.schedule.lr
+  make_optimizer(config.optimizer)
+  check_numbers(config.to_dict())
+  assert json.dumps(config.to_dict())
+
+
+@pytest.mark.parametrize("name", DETECTION)
+def test_a_detection_config_tells_paper_command_and_accuracy(name):
+  text = " ".join(importlib.import_module(f"jaction.configs.{name}").__doc__.split())
+  assert "arXiv:" in text and f"--config=configs/{name}.py" in text
+  assert "Accuracy wanted: frame mAP" in text or name == "toy_ava"
+
+
+@pytest.mark.reference
+def test_every_ava_config_of_the_reference_has_one_here_with_its_figure(shared):
+  if not ZOO.exists():
+    pytest.skip(f"no {ZOO}")
+  rows = [row for row in json.loads(ZOO.read_text())["detection_results"] if "frame_mAP_at_0_5_iou" in row]
+  assert {row["name"] for row in rows} <= set(DETECTION)
+  for row in rows:
+    text = " ".join(importlib.import_module(f"jaction.configs.{row['name']}").__doc__.split())
+    assert f"frame mAP {row['frame_mAP_at_0_5_iou']} %" in text, row["name"]
+    assert f"AVA v{row['dataset'].removeprefix('AVA')}" in text and row["checkpoints"]["ckpt"]["file"] in text
 
 
 @pytest.mark.parametrize("name", NAMES)

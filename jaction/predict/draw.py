@@ -38,6 +38,26 @@ def annotate(
   below `short_side` pixels are scaled up to it; sizes are made even.  H.264, yuv420p; the sound is left out.  `title`
   stands above the lines.  `progress` is told (frames done, frames in all).  The file appears whole or not at all.
   """
+  bands: dict[tuple[int, int], np.ndarray] = {}
+
+  def layer(time: float, width: int, height: int) -> np.ndarray:
+    if (width, height) not in bands:
+      bands[width, height] = render_band(width, height, lines, title)
+    return bands[width, height]
+
+  return draw_over(source, out, layer, short_side=short_side, progress=progress)
+
+
+def draw_over(
+  source: str | os.PathLike | Record,
+  out: str | os.PathLike,
+  layer: Callable[[float, int, int], np.ndarray],
+  *,
+  short_side: int = SHORT_SIDE,
+  progress: Callable[[int, int], None] | None = None,
+) -> pathlib.Path:
+  """Write `source` with layer(seconds since the first frame, width, height), uint8 RGBA, over each frame: see
+  `annotate`, of which all else holds."""
   out = pathlib.Path(out)
   path = source.source if isinstance(source, Record) else os.fspath(source)
   if out.suffix.lower() != ".mp4":
@@ -50,7 +70,7 @@ def annotate(
   part = out.with_name(f".{out.stem}.{os.getpid()}.part.mp4")
   try:
     with _opened(source) as video:
-      _write(video, part, lines, title, short_side, progress)
+      _write(video, part, layer, short_side, progress)
     os.replace(part, out)
   finally:
     part.unlink(missing_ok=True)
@@ -61,7 +81,7 @@ def _opened(source):
   return open_frames(source) if isinstance(source, Record) else Video(source)
 
 
-def _write(video, out, lines, title, short_side, progress) -> None:
+def _write(video, out, layer, short_side, progress) -> None:
   times = np.asarray(getattr(video, "times", np.arange(video.num_frames) / FRAME_FOLDER_FPS), np.float64)
   ticks = np.round((times - times[0]) * _CLOCK).astype(np.int64)
   ticks = np.maximum.accumulate(ticks - np.arange(len(ticks))) + np.arange(len(ticks))  # an encoder wants them to rise
@@ -71,12 +91,12 @@ def _write(video, out, lines, title, short_side, progress) -> None:
     for number, frame in enumerate(_frames(video)):
       if stream is None:
         width, height = _size(frame.shape[1], frame.shape[0], short_side)
-        band = render_band(width, height, lines, title)
         stream = file.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = Fraction(1, _CLOCK)
       if frame.shape[:2] != (height, width):
         frame = np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BICUBIC))
+      band = layer(float(times[number] - times[0]), width, height)
       picture = av.VideoFrame.from_ndarray(overlay(frame, band), format="rgb24")
       picture.pts, picture.time_base = int(ticks[number]), Fraction(1, _CLOCK)
       file.mux(stream.encode(picture))

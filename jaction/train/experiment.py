@@ -17,6 +17,7 @@ from jaction.faults import BadFiles, check_on_error
 from jaction.models import frozen_leaves, initialize
 from jaction.records import FrameCache
 from jaction.train.checks import check_numbers, check_parts
+from jaction.train.detection import Detection
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, whole
 from jaction.train.optim import check_patterns, depth_factors, leaf_paths, leaving, make_optimizer, scaled
@@ -26,7 +27,10 @@ from jaction.train.schedules import in_steps, make_schedule, rate_scale
 from jaction.train.state import TrainState, new_state
 from jaction.train.step import make_train_step
 
-TASKS = {"recognition": Recognition}  # config.task -> a class with the attributes and methods of Recognition
+TASKS = {
+  "detection": Detection,
+  "recognition": Recognition,
+}  # config.task -> a class with the attributes and methods of Recognition
 
 
 class Experiment:

@@ -97,8 +97,9 @@ class Log:
     means = {name: value / count for name, (value, count) in self._sums.items()}
     took = max(now - self._since, 1e-9)
     left = (now - self._began) / (step - self._first) * (self._total - step) if step > self._first else math.nan
+    judged = next((name for name in means if name != "grad_norm" and not name.startswith("loss")), "accuracy")
     said = (
-      f"loss {means['loss']:.3f}  accuracy {means.get('accuracy', math.nan):.1%}  "
+      f"loss {means['loss']:.3f}  {judged} {means.get(judged, math.nan):.1%}  "
       f"{self._steps * self._batch_size / took:.0f} clips/s  waiting {min(self._waited / took, 1):.0%}  "
       f"left {clock(left)}"
     )
@@ -180,7 +181,7 @@ def draw_curves(rows: list[dict[str, Any]], path: pathlib.Path) -> None:
   figure = Figure(figsize=(12, 3.6), layout="constrained")
   panels = (
     ("loss", (("train", "loss", "training"), ("val", "loss", "validation"))),
-    ("accuracy", (("train", "accuracy", "training"), ("val", "top1", "validation"))),
+    ("accuracy", (("train", "accuracy", "training"), ("val", "top1", "validation"), ("val", "mAP", "validation mAP"))),
     ("learning rate", (("train", "lr", "learning rate"),)),
   )
   for axes, (title, lines) in zip(figure.subplots(1, 3), panels, strict=True):
