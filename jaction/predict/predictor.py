@@ -39,7 +39,7 @@ class Predictor:
     self.folder: ModelFolder = folders.load_folder(path)
     if hasattr(self.folder.model, "rois"):
       raise InputError(
-        f"{path} holds {self.folder.name}, which says what people in boxes do: use `jaction detect VIDEO --model {path}`, "
+        f"{path} holds {self.folder.name}, which says what people in boxes do: use `jaction detect` or "
         "`jaction data evaluate-ava`"
       )
     if self.folder.reinitialized:
