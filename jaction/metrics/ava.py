@@ -76,7 +76,7 @@ def _of(rows: Boxes, classes: np.ndarray, order: np.ndarray) -> Boxes:
   wanted = classes[places] == rows.labels if len(order) else np.zeros(len(rows.labels), bool)
   rows = _take(rows._replace(labels=places if len(order) else rows.labels), wanted)
   met = np.full(int(rows.frames.max(initial=-1)) + 1, len(rows.frames))
-  np.minimum.at(met, rows.frames, np.arange(len(rows.frames)))
+  met[rows.frames[::-1]] = np.arange(len(rows.frames))[::-1]  # of several assignments the last holds: the first row
   return _take(rows, np.lexsort((-rows.scores, met[rows.frames])))
 
 
