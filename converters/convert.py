@@ -19,6 +19,7 @@ from jaction.converters.engine import IGNORED
 from jaction.converters.inflation import CLASSIFIER, FORMS
 from jaction.converters.names import num_classes, reversed_channels
 from jaction.converters.reader import Checkpoint, read_checkpoint_file
+from jaction.converters.tables_localization import fields_of, has_classes
 from jaction.converters.writer import write_checkpoint
 from jaction.errors import CheckpointError, InputError
 from jaction.folders import Report, load_folder, merge, save_model, shapes_for
@@ -88,11 +89,11 @@ def to_folder(
   row = variant(name)
   file = read_checkpoint_file(checkpoint)
   try:
-    own = num_classes(file.weights)
+    own = num_classes(file.weights) if has_classes(create_model(name)) else 1
     classes = own if classes is None else classes
     if labels and len(labels) != classes:
       raise InputError(f"{len(labels)} labels for {classes} classes")
-    model = create_model(name, num_classes=own)
+    model = create_model(name, num_classes=own, **fields_of(name, file.weights))
     variables = from_torch(file.weights, model)
     variables = reversed_channels(variables) if row.bgr else variables
   except CheckpointError as error:
@@ -103,7 +104,7 @@ def to_folder(
   save_model(
     output,
     name=name,
-    fields={"num_classes": classes},
+    fields={"num_classes": classes, **fields_of(name, file.weights)},
     variables=variables,
     labels=labels,
     preprocessing=row.preprocessing_for(shapes_for(model, flatten_dict(variables, sep="/"))[1]),

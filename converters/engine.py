@@ -14,7 +14,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaction.errors import CheckpointError, nearest
 
-IGNORED = "num_batches_tracked"  # PyTorch's step counters of batch norm, which no computation here reads
+# PyTorch's step counters of batch norm, and BMN's table, which its settings give: no computation here reads them.
+IGNORED = ("num_batches_tracked", "sample_mask")
 SHOWN = 30  # lines of one error
 PLACE = re.compile(r"\{([^}]*)\}")  # {s} or {s+1}
 
@@ -68,6 +69,7 @@ def _flattened(*sizes: int):
 KINDS = {
   "as-is": (lambda x: x, lambda x: x),
   "conv": (lambda x: np.moveaxis(x, (0, 1), (-1, -2)), lambda x: np.moveaxis(x, (-1, -2), (0, 1))),  # OI... <-> ...IO
+  "conv-samples": (lambda x: x[..., 0, 0].transpose(2, 1, 0), lambda x: x.transpose(2, 1, 0)[..., None, None]),  # BMN's
   "dense": (np.transpose, np.transpose),
   "dense-conv": (lambda x: x.reshape(x.shape[:2]).T, lambda x: x.T[..., None, None, None]),  # a 1x1x1 convolution there
   "column": (lambda x: x.reshape(-1), lambda x: x.reshape(-1, 1, 1, 1)),  # a norm over C x 1 x 1 x 1

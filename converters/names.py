@@ -10,6 +10,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaction.converters.engine import IGNORED, names_of, to_flax, to_torch_names
 from jaction.converters.tables import layouts
+from jaction.converters.tables_localization import FEATURE_STEMS, PROBE, derived, fitted
 from jaction.errors import CheckpointError, InputError, nearest
 from jaction.models.fuse import is_fused
 
@@ -17,13 +18,14 @@ CLASSIFIERS = (  # the first that is there
   "cls_head.consensus.fc_fusion_scales.0.3.weight",  # TRN's, whose fc_cls gives no classes
   "cls_head.fc_cls.weight",
   "cls_head.fc2.weight",  # X3D's
+  "cls_head.completeness_fc.weight",  # SSN's
   "head.projection.weight",  # PySlowFast's
   "blocks.5.proj.weight",  # PyTorchVideo's
   "blocks.6.proj.weight",
   "roi_head.bbox_head.fc_cls.weight",  # of boxes: MMAction2's
   "detection_head.proj.weight",  # PyTorchVideo's
 )
-STEMS = ("conv1/conv/kernel", "conv1a/kernel", "conv1/time/kernel")  # what sees the input, and so its channels
+STEMS = ("conv1/conv/kernel", "conv1a/kernel", "conv1/time/kernel", *FEATURE_STEMS)  # what sees the input, and so its channels
 
 
 def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
@@ -33,17 +35,18 @@ def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:
   taken.  The number of input channels is read off the first kernel.  Every name that does not fit, every leaf that
   nothing fills, every wrong shape is listed in one CheckpointError; PyTorch's batch counters are ignored.
   """
-  tables = layouts(model)
-  shapes = _shapes(model, channels=3)
+  tables, model = layouts(model), fitted(model, state_dict)
+  probe = PROBE if hasattr(model, "feat_dim") else 3
+  shapes = _shapes(model, channels=probe)
   leaves = flatten_dict(shapes, sep="/")
   named = {layout: names_of(leaves, rows) for layout, rows in tables.items()}
   best = max(named, key=lambda layout: len({name for name, _ in named[layout].values()} & state_dict.keys()))
   stems = ((path, name) for path, (name, _) in named[best].items() if path.endswith(STEMS))
   path, first = next(stems, (None, None))
   if np.ndim(state_dict.get(first)) > 1:
-    per_channel = leaves[path].shape[-2] / 3  # more than one where the stem stacks pixels
+    per_channel = leaves[path].shape[-2] / probe  # more than one where the stem stacks pixels
     channels = np.shape(state_dict[first])[1] / per_channel
-    if channels != 3 and channels.is_integer():
+    if channels != probe and channels.is_integer():
       shapes = _shapes(model, int(channels))
   return to_flax(state_dict, tables[best], shapes)
 
@@ -53,7 +56,7 @@ def to_torch(
 ) -> dict:
   """{name: numpy array}, named as `layout` names them: the inverse of from_torch, bit for bit.
 
-  strict_keys adds the batch counters (zero) that strict loading in PyTorch asks for.  InputError for variables that
+  strict_keys adds the batch counters (zero) and the tables made of settings (BMN's sample_mask) that strict loading in PyTorch asks for.  InputError for variables that
   `fuse` made: the norms that PyTorch's networks have are gone from them.
   """
   if is_fused(variables):
@@ -66,7 +69,8 @@ def to_torch(
   state = to_torch_names(tree, tables[layout])
   if strict_keys:
     counters = {name.rsplit(".", 1)[0] for name in state if name.endswith(".running_mean")}
-    state |= {f"{name}.{IGNORED}": np.zeros((), np.int64) for name in sorted(counters)}
+    state |= {f"{name}.{IGNORED[0]}": np.zeros((), np.int64) for name in sorted(counters)}
+    state |= derived(model, state)
   return state
 
 

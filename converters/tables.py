@@ -8,6 +8,7 @@ from flax import linen as nn
 from jaction.converters.engine import Row, conv, dense, norm, under
 from jaction.converters.inflation import TORCHVISION
 from jaction.converters.tables_detection import detector_layouts
+from jaction.converters.tables_localization import FEATURE_NETS, ssn_rows
 from jaction.converters.tables_plain import ROWS, plain_layouts
 from jaction.converters.tables_separable import csn_rows, r2plus1d_layouts, x3d_layouts
 from jaction.converters.tables_temporal import RELATIONS, TIN, mobilenet_layouts, tanet_layouts, tpn_layouts
@@ -18,6 +19,7 @@ from jaction.models.r2plus1d import R2Plus1D
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet, identity
 from jaction.models.slowfast import SlowFast
+from jaction.models.ssn import SSN
 from jaction.models.tanet import TANet
 from jaction.models.tin import interlace
 from jaction.models.tpn import TPN
@@ -176,6 +178,10 @@ def layouts(model: nn.Module) -> dict[str, tuple[Row, ...]]:
   """layout -> rows, for every toolbox that has `model`; the first is the one taken where none is asked for."""
   if isinstance(model, Detector):
     return detector_layouts(model, LAYOUTS[type(model.backbone)](model.backbone))
+  if type(model) in FEATURE_NETS:
+    return {"mmaction2": FEATURE_NETS[type(model)]}
+  if isinstance(model, SSN):
+    return {"mmaction2": ssn_rows(_frame_rows(model.backbone))}
   if not isinstance(model, Recognizer):
     raise InputError(f"no table of names for a {type(model).__name__}; want a model made by jaction.create_model")
   if type(model.backbone) not in LAYOUTS:

@@ -32,6 +32,7 @@ from jaction.models.tpn import TPN, TPNHead
 from jaction.models.trn import RelationHead
 from jaction.models.tsm import temporal_shift, tsm_resnet
 from jaction.models.variants_detection import VARIANTS as DETECTION
+from jaction.models.variants_localization import VARIANTS_LOCALIZATION
 from jaction.models.x3d import X3D, X3DHead
 
 TSN = "arXiv:1608.00859"
@@ -482,6 +483,7 @@ VARIANTS: Mapping[str, Any] = {
     macs=28_144_128,
   ),
   **DETECTION,
+  **VARIANTS_LOCALIZATION,
 }
 
 

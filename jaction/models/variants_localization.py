@@ -1,0 +1,35 @@
+"""The rows of localizers; see variants.py."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+
+from jaction.models.bmn import BMN
+from jaction.models.bsn import PEM, TEM
+from jaction.models.resnet import ResNet
+from jaction.models.ssn import SSN, SSNHead
+
+
+class LocalizationVariant(NamedTuple):
+  """What a name stands for."""
+
+  build: Callable[[int], nn.Module]  # num_classes -> the network; only SSN knows classes
+  params: int  # of SSN with 400 classes
+  macs: int  # multiply-accumulates for one video; of SSN for one proposal
+  paper: str
+  task: str = "localization"
+  bgr: bool = False
+  preprocessing: Any = None
+
+  def preprocessing_for(self, channels: int) -> dict | None:
+    """Localizers on features have none; SSN's frames are cropped to its clip."""
+    return self.preprocessing
+
+
+VARIANTS_LOCALIZATION = {
+  "bmn_400x100": LocalizationVariant(lambda k: BMN(), params=0, macs=0, paper="arXiv:1907.09702"),
+  "bsn_tem_400x100": LocalizationVariant(lambda k: TEM(), params=0, macs=0, paper="arXiv:1806.02964"),
+  "bsn_pem_400x100": LocalizationVariant(lambda k: PEM(), params=0, macs=0, paper="arXiv:1806.02964"),
+  "ssn_r50": LocalizationVariant(lambda k: SSN(ResNet(50), SSNHead(k)), params=0, macs=0, paper="arXiv:1704.06228"),
+}
