@@ -25,7 +25,12 @@ CLASSIFIERS = (  # the first that is there
   "roi_head.bbox_head.fc_cls.weight",  # of boxes: MMAction2's
   "detection_head.proj.weight",  # PyTorchVideo's
 )
-STEMS = ("conv1/conv/kernel", "conv1a/kernel", "conv1/time/kernel", *FEATURE_STEMS)  # what sees the input, and so its channels
+STEMS = (
+  "conv1/conv/kernel",
+  "conv1a/kernel",
+  "conv1/time/kernel",
+  *FEATURE_STEMS,
+)  # what sees the input, and so its channels
 
 
 def from_torch(state_dict: Mapping[str, np.ndarray], model: nn.Module) -> dict:

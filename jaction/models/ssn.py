@@ -82,22 +82,26 @@ class SSNHead(nn.Module):
   def __call__(self, x: Array, ticks: Array | None, scale_factors: Array, *, train: bool) -> dict[str, Array]:
     """x: [B, T, C]; ticks [B, R, 4] and scale_factors [B, R, 2]; in training ticks are None and T = R * segments."""
     k, channels, parts = self.num_classes, x.shape[-1], len(parts_of(self.stages))
-    shapes = {"activity": (channels, k + 1), "completeness": (channels * parts, k), "regression": (channels * parts, 2 * k)}
+    shapes = {
+      "activity": (channels, k + 1),
+      "completeness": (channels * parts, k),
+      "regression": (channels * parts, 2 * k),
+    }
     weights = {name: _param_pair(self, name, shape) for name, shape in shapes.items()}
     b, r = scale_factors.shape[:2]
     if train:
       flat = x.reshape(b * r, sum(self.segments), channels)
-      course, pyramid = pool_train(
-        flat, scale_factors.reshape(-1, 2), stages=self.stages, segments=self.segments
-      )
+      course, pyramid = pool_train(flat, scale_factors.reshape(-1, 2), stages=self.stages, segments=self.segments)
       seen = {"activity": course, "completeness": pyramid, "regression": pyramid}
       out = {name: (seen[name] @ w + bias[None]).reshape(b, r, -1) for name, (w, bias) in weights.items()}
     else:
       frames = per_frame(x, weights, parts)
-      whole = jax.vmap(lambda scores, at: _course(scores[:, 0], at))(frames["activity"], ticks)
+      whole = jax.vmap(lambda scores, at: pool_course(scores[:, 0], at))(frames["activity"], ticks)
       out = {"activity": whole}
       for name in ("completeness", "regression"):
-        out[name] = jax.vmap(lambda s, at, f: pool_test(s, at, f, stages=self.stages))(frames[name], ticks, scale_factors)
+        out[name] = jax.vmap(lambda s, at, f: pool_test(s, at, f, stages=self.stages))(
+          frames[name], ticks, scale_factors
+        )
     return out | {"regression": out["regression"].reshape(b, r, k, 2)}
 
 
@@ -114,7 +118,7 @@ def per_frame(x: Array, weights: dict[str, tuple[Array, Array]], parts: int) -> 
   return out
 
 
-def _course(scores: Array, ticks: Array) -> Array:
+def pool_course(scores: Array, ticks: Array) -> Array:
   """[T, K + 1], [R, 4] -> [R, K + 1]: the mean over the course of each proposal."""
   low = ticks[:, 1]
   weights = _mean_weights(low, jnp.maximum(low + 1, ticks[:, 2]), scores.shape[0])
@@ -149,9 +153,7 @@ class SSN(nn.Module):
     return frames, jax.ShapeDtypeStruct((1, 1, 4), jnp.int32), jax.ShapeDtypeStruct((1, 1, 2), jnp.float32)
 
   @nn.compact
-  def __call__(
-    self, frames: Array, ticks: Array, scale_factors: Array, *, train: bool = False
-  ) -> dict[str, Array]:
+  def __call__(self, frames: Array, ticks: Array, scale_factors: Array, *, train: bool = False) -> dict[str, Array]:
     if frames.ndim != 6:
       raise ValueError(f"frames must be [B, V, T, H, W, C], got shape {tuple(frames.shape)}")
     b, v, t = frames.shape[:3]
