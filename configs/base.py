@@ -77,6 +77,7 @@ def base() -> ml_collections.ConfigDict:
   c.data.template = ""  # names of the images in folders of frames; "": img_{:05d}.jpg, of flow {}_{:05d}.jpg
   c.data.labels = ""  # the classes' names, one a line
   c.data.multi_label = False  # several classes a video: labels become rows of 0 and 1, [K]
+  c.data.features = "features"  # of localization: the folder of the videos' features, under the root
   c.data.threads = 2  # that decode and resize
   c.data.processes = 0  # that decode and resize in place of the threads; 0: none
   c.data.recycle = 0  # videos after which a process makes place for a new one; 0: never

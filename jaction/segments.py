@@ -4,7 +4,7 @@ import numpy as np
 
 
 def pairwise_iou(candidates: np.ndarray, targets: np.ndarray) -> np.ndarray:
-  """Temporal IoU [N targets, M candidates] in float32 of segments [M, 2] and [N, 2], as the reference's metrics take it.
+  """Temporal IoU [N targets, M candidates] in float32 of segments [M, 2] and [N, 2], as the metrics take it.
 
   Computed in the segments' own precision and rounded once.  Two stretches of no length have nan.
   """

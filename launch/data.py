@@ -16,6 +16,7 @@ from jaction.records.scan import WRITERS
 from jaction.records.scan import scan as scan_folder
 from jaction.records.toy import TOY_CLASSES, make_toy_set
 from jaction.records.toy_actors import ACTIONS, make_toy_actors
+from jaction.records.toy_untrimmed import make_untrimmed_set
 
 
 def toy(argv: list[str]) -> None:
@@ -152,9 +153,35 @@ def prepare(argv: list[str]) -> None:
     print("  missing.txt names what is missing")
 
 
+def untrimmed(argv: list[str]) -> None:
+  """Makes the untrimmed toy set, or finishes it."""
+  parser = argparse.ArgumentParser(
+    "jaction data untrimmed",
+    description="Videos of about 40 seconds in which some of the toy set's actions happen, and when: for localization.",
+  )
+  parser.add_argument("output", help="the folder; an interrupted set in it is finished")
+  parser.add_argument("--videos", type=int, nargs=2, metavar=("TRAIN", "VAL"), default=(160, 40), help="160 40")
+  parser.add_argument("--seed", type=int, default=0, help="another seed, other videos (default 0)")
+  parser.add_argument("--processes", type=int, default=2, help="that work at it; the videos do not depend on it")
+  args = parser.parse_args(argv)
+  if args.seed < 0:
+    raise InputError(f"--seed is {args.seed}; wanted 0 or more")
+  with Progress(transient=True) as bar:
+    task = bar.add_task("making videos", total=None)
+    folder = make_untrimmed_set(
+      args.output,
+      videos=tuple(args.videos),
+      seed=args.seed,
+      processes=args.processes,
+      progress=lambda done, total: bar.update(task, completed=done, total=total),
+    )
+  print(f"{folder}: {args.videos[0]} training and {args.videos[1]} validation videos: train.json val.json videos.txt")
+
+
 COMMANDS = {
   "toy": toy,
   "toy-actors": toy_actors,
+  "untrimmed": untrimmed,
   "scan": scan,
   "prepare": prepare,
   "check": check.check,
@@ -178,6 +205,7 @@ def main(argv: list[str]) -> int | None:
       "usage: jaction data COMMAND ...\n\n"
       "  toy      make the toy set\n"
       "  toy-actors  make the toy set of detection: several actors in each video, in AVA's formats\n"
+      "  untrimmed  long toy videos, for localization\n"
       "  scan     lists, split, label map and statistics from a folder of videos per class\n"
       "  prepare  lists from a dataset's official annotation files\n"
       "  check    read every file to its end; a clean list and a report\n"

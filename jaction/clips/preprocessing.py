@@ -154,6 +154,10 @@ class Preprocessing:
       first = clip.numbers[:: self.clip_len] if self.modality == "stacked_flow" else clip.numbers
       return made | {"numbers": first.reshape(made["clips"].shape[:2]), "total": video.num_frames}
 
+  def of_frames(self, frames: np.ndarray) -> np.ndarray:
+    """Frames already chosen (`indices` of them) uint8 [N,H,W,C] -> clips [V,T,H,W,C], in the test form."""
+    return self._views(self._run(Clip(frames), self.steps, None))["clips"]
+
   def _views(self, clip: Clip) -> dict[str, Any]:
     frames = stack_flow(clip.frames, self.clip_len) if self.modality == "stacked_flow" else clip.frames
     return {"clips": split_views(frames, self.frames_per_view), "label": -1 if clip.label is None else clip.label}

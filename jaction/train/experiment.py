@@ -18,6 +18,7 @@ from jaction.models import frozen_leaves, initialize
 from jaction.records import FrameCache
 from jaction.train.checks import check_numbers, check_parts
 from jaction.train.detection import Detection
+from jaction.train.localization import Localization
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, whole
 from jaction.train.optim import check_patterns, depth_factors, leaf_paths, leaving, make_optimizer, scaled
@@ -28,6 +29,10 @@ from jaction.train.state import TrainState, new_state
 from jaction.train.step import make_train_step
 
 TASKS = {"detection": Detection, "recognition": Recognition}  # config.task -> a class that is used like Recognition
+TASKS = {
+  "recognition": Recognition,
+  "localization": Localization,
+}  # config.task -> a class with the attributes and methods of Recognition
 
 
 class Experiment:
