@@ -296,6 +296,8 @@ def _shapes(model: Any, channels: int) -> dict:
 def shapes_for(model: Any, flat: Mapping[str, np.ndarray]) -> tuple[dict, int]:
   """(the model's variables as shapes, input channels): as many channels (RGB 3, flow 2 or 10) as the weights
   {path: array} are made for, 3 where they do not tell."""
+  if own := getattr(model, "feat_dim", 0):  # networks on features say it themselves
+    return _shapes(model, own), own
   shapes = _shapes(model, 3)
   for path, leaf in _flat(shapes).items():
     have, want = np.shape(flat.get(path, 0)), leaf.shape

@@ -7,6 +7,7 @@ jaction benchmark models 'x3d*' --train --lax         beside the same network wi
 jaction benchmark convolutions                        every form of conv.FORMS for the shapes of a SlowOnly-R50
 jaction benchmark data                                clips a second, from files to a batch (has flags of its own)
 jaction benchmark boxes                               RoIAlign, AVA's evaluation (has flags of its own)
+jaction benchmark localization                        BMN's matching layer against the dense form; metrics against loops
 """
 
 import argparse
@@ -26,6 +27,7 @@ from rich.table import Table
 
 from jaction.errors import InputError
 from jaction.launch import benchmark_boxes, benchmark_data, cli
+from jaction.launch import benchmark_data, benchmark_localization, cli
 from jaction.models import create_model, initialize, list_models, variant
 from jaction.models.conv import FORMS, choose, conv, plain, same
 
@@ -205,7 +207,7 @@ def _can(form, kernel):
   return form not in ("pixels", "products") or kernel[1:] == (1, 1)
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int | None:
   if argv[:1] == ["data"]:
     return benchmark_data.data(argv[1:])
   if argv[:1] == ["boxes"]:
@@ -214,6 +216,12 @@ def main(argv: list[str]) -> None:
     prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument("what", choices=["models", "convolutions", "data", "boxes"])
+  if argv[:1] == ["localization"]:
+    return benchmark_localization.main(argv[1:])
+  parser = argparse.ArgumentParser(
+    prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument("what", choices=["models", "convolutions", "data", "localization"])
   parser.add_argument("names", nargs="*", default=["slowonly_r50_4x16x1"], help="model names or patterns")
   parser.add_argument("--batch", type=int, default=1, help="clips in a batch (default 1)")
   parser.add_argument("--frames", type=_frames, help="frames of a clip, or small (default: the model's own)")

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaction.errors import InputError, MediaError
+from jaction.errors import InputError, MediaError, nearest
 from jaction.launch import cli
 from jaction.metrics.detection import activitynet_map
 from jaction.metrics.proposals import average_recall
@@ -47,6 +47,7 @@ def main(argv: list[str]) -> int:
   extractor = Extractor(args.features, window=args.window, stride=args.stride)
   alike = os.path.realpath(args.features) == os.path.realpath(args.classifier)
   classifier = extractor if alike else Extractor(args.classifier, window=args.window, stride=args.stride)
+  _check_labels(args.annotations, known.values(), classifier.labels)
   localizer = Localizer(args.localizer)
   output = Path(args.output)
   output.mkdir(parents=True, exist_ok=True)
@@ -72,11 +73,24 @@ def main(argv: list[str]) -> int:
   return 1 if bad else 0
 
 
+def _check_labels(path: str, videos, labels) -> None:
+  """InputError for an annotated class that the classifier has no name for."""
+  for video in videos:
+    for one in video.segments:
+      if one.label not in labels:
+        raise InputError(
+          f"{path}: video {video.id!r} has the class {one.label!r}, which the classifier does not know."
+          f"{nearest(one.label, labels)}"
+        )
+
+
 def report(proposed, detected, videos: list[AnnotatedVideo]) -> dict[str, float]:
   """Prints and gives AUC, AR@1, AR@100, mAP@0.5 and mAP."""
   truth = {v.id: np.array([(s.start, s.end) for s in v.segments]).reshape(-1, 2) for v in videos}
   recall = average_recall(truth, proposed)
-  ap = activitynet_map({v.id: [(s.start, s.end, s.label) for s in v.segments] for v in videos}, detected)
+  known = {s.label for v in videos for s in v.segments}  # others have no precision here
+  scored = {name: [row for row in rows if row["label"] in known] for name, rows in detected.items()}
+  ap = activitynet_map({v.id: [(s.start, s.end, s.label) for s in v.segments] for v in videos}, scored)
   found = {"AUC": recall.auc, "AR@1": recall.at(1), "AR@100": recall.at(100)}
   found |= {"mAP@0.5": float(ap.by_threshold[0]), "mAP": ap.average}
   print(f"{len(videos)} videos: " + ", ".join(f"{name} {value:.4g}" for name, value in found.items()))

@@ -22,7 +22,7 @@ from jaction.models.bmn import BMN
 from jaction.models.bsn import PEM, TEM
 from jaction.order import shuffled
 from jaction.predict import proposals
-from jaction.records.activitynet import AnnotatedVideo, activity_names, read_activitynet
+from jaction.records.activitynet import AnnotatedVideo, read_activitynet
 from jaction.records.features import find_features, read_features
 from jaction.train.step import Task
 
@@ -48,7 +48,7 @@ class Localization:
     self.channels = self.model.feat_dim
     self._root, self._folder = os.path.expanduser(data["root"]), data["features"]
     videos = read_activitynet(self._path(data["train"]))
-    self.labels = activity_names(videos)
+    self.labels = ()  # proposals have no classes
     self.records = self._items(videos)
     if not self.records:
       raise InputError(f"{self._path(data['train'])}: no video with segments to train on")
@@ -110,7 +110,7 @@ class Localization:
       if rows:
         truth = {item.id: item.segments for item in self.val_records if item.id in rows}
         recall = average_recall(truth, rows)
-        metrics |= {"auc": recall.auc, "ar1": recall.at(1), "ar10": recall.at(10), "ar100": recall.at(100)}
+        metrics |= {"auc": recall.auc / 100, "ar1": recall.at(1), "ar10": recall.at(10), "ar100": recall.at(100)}
       out.append(metrics)
     return out, faults
 

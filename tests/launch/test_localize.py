@@ -1,0 +1,89 @@
+"""From raw toy videos to features, training of every localizer, and localization, in small."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaction.configs import toy_tsm
+from jaction.folders import save_model
+from jaction.launch import bsn, features, localize
+from jaction.launch import train as launch_train
+from jaction.models import create_model, initialize
+from jaction.records.activitynet import read_activitynet
+from jaction.records.features import read_features
+from jaction.records.toy import TOY_CLASSES
+from jaction.records.toy_untrimmed import make_untrimmed_set
+
+SMALL = ("--config.batch_size=8", "--config.eval.batch_size=8", "--config.log.progress=False")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+  """A toy set of a few videos, a recognizer that nobody trained, and its features."""
+  folder = tmp_path_factory.mktemp("localize")
+  make_untrimmed_set(folder / "set", videos=(8, 2), processes=1)
+  model = create_model("tsm_tiny_1x1x8", num_classes=8)
+  preprocessing = toy_tsm.get_config().preprocessing.test.to_dict()
+  variables = initialize(model, *model.inputs())
+  save_model(
+    folder / "tsm",
+    name="tsm_tiny_1x1x8",
+    fields={"num_classes": 8},
+    variables=variables,
+    labels=TOY_CLASSES,
+    preprocessing=json.loads(json.dumps(preprocessing)),
+  )
+  argv = ["--model", folder / "tsm", "--videos", folder / "set/videos.txt", "--output", folder / "set/features"]
+  assert features.main([*map(str, argv), "--window", "16", "--stride", "8"]) == 0
+  return folder
+
+
+def train(folder, config, workdir, *more):
+  argv = [f"--config={config}:short", f"--workdir={folder / workdir}", f"--config.data.root={folder / 'set'}", *SMALL, *more]
+  assert not launch_train.main(argv)
+  return folder / workdir
+
+
+def run(folder, localizers, output, capsys):
+  videos = sorted((folder / "set/videos").glob("val_*.mp4"))
+  argv = [*videos, "--features", folder / "tsm", "--classifier", folder / "tsm", "--localizer", *localizers]
+  argv += ["--output", folder / output, "--window", 16, "--stride", 8, "--annotations", folder / "set/val.json"]
+  assert localize.main([str(arg) for arg in argv]) == 0
+  assert "AUC" in capsys.readouterr().out
+  for video in videos:
+    found = json.loads((folder / output / f"{video.stem}.json").read_text())
+    assert len(found["proposal_list"]) <= 100 and found["seconds"] > 30
+    for one in found["results"][video.stem]:
+      assert 0 <= one["segment"][0] <= one["segment"][1] <= found["seconds"] + 1e-3
+    text = (folder / output / f"{video.stem}.srt").read_text()
+    assert text.count("-->") == len(found["shown"])
+    assert (folder / output / f"{video.stem}.png").stat().st_size > 3000
+
+
+def test_features_have_times_and_are_made_once(made, capsys):
+  video = read_activitynet(made / "set/val.json")[0]
+  seen = read_features(made / f"set/features/{video.id}.npz")
+  assert seen.features.shape[1] == 64 and len(seen.times) == len(seen.features) == len(seen.scores)
+  assert seen.times[0, 0] == 0 and np.isclose(seen.covered, video.seconds)
+  assert np.allclose(seen.times[1:, 0], seen.times[:-1, 1])
+  argv = ["--model", made / "tsm", "--videos", made / "set/videos.txt", "--output", made / "set/features"]
+  assert features.main([*map(str, argv), "--window", "16", "--stride", "8"]) == 0
+  assert "0 made, 10 were there" in capsys.readouterr().out
+
+
+def test_bmn_trains_and_localizes(made, capsys):
+  workdir = train(made, "toy_bmn", "bmn", "--config.model.fields.temporal_dim=16")
+  run(made, [workdir], "out_bmn", capsys)
+
+
+def test_the_stages_of_bsn_run_as_one_command_and_one_by_one(made, capsys):
+  argv = ["--tem", "toy_bsn_tem:short", "--pem", "toy_bsn_pem:short", "--root", str(made / "set"), *SMALL]
+  assert bsn.main([*argv, "--workdir", str(made / "bsn")]) == 0
+  run(made, [made / "bsn/tem", made / "bsn/pem"], "out_bsn", capsys)
+  for stage in bsn.STAGES:
+    assert bsn.main([*argv, "--workdir", str(made / "staged"), "--stage", stage]) == 0
+  for name in ("val_0000", "val_0001"):
+    one, other = (np.load(made / f"{which}/candidates/{name}.npz") for which in ("bsn", "staged"))
+    assert np.array_equal(one["candidates"], other["candidates"])
+    assert np.array_equal(one["features"], other["features"])
