@@ -28,8 +28,10 @@ class LocalizationVariant(NamedTuple):
 
 
 VARIANTS_LOCALIZATION = {
-  "bmn_400x100": LocalizationVariant(lambda k: BMN(), params=0, macs=0, paper="arXiv:1907.09702"),
-  "bsn_tem_400x100": LocalizationVariant(lambda k: TEM(), params=0, macs=0, paper="arXiv:1806.02964"),
-  "bsn_pem_400x100": LocalizationVariant(lambda k: PEM(), params=0, macs=0, paper="arXiv:1806.02964"),
-  "ssn_r50": LocalizationVariant(lambda k: SSN(ResNet(50), SSNHead(k)), params=0, macs=0, paper="arXiv:1704.06228"),
+  "bmn_400x100": LocalizationVariant(lambda k: BMN(), params=4_978_564, macs=12_342_528_000, paper="arXiv:1907.09702"),
+  "bsn_tem_400x100": LocalizationVariant(lambda k: TEM(), params=1_403_395, macs=140_236_800, paper="arXiv:1806.02964"),
+  "bsn_pem_400x100": LocalizationVariant(lambda k: PEM(), params=8_705, macs=844_800, paper="arXiv:1806.02964"),
+  "ssn_r50": LocalizationVariant(
+    lambda k: SSN(ResNet(50), SSNHead(k)), params=31_703_681, macs=36_858_008_745, paper="arXiv:1704.06228"
+  ),
 }

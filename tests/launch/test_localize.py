@@ -40,7 +40,13 @@ def made(tmp_path_factory):
 
 
 def train(folder, config, workdir, *more):
-  argv = [f"--config={config}:short", f"--workdir={folder / workdir}", f"--config.data.root={folder / 'set'}", *SMALL, *more]
+  argv = [
+    f"--config={config}:short",
+    f"--workdir={folder / workdir}",
+    f"--config.data.root={folder / 'set'}",
+    *SMALL,
+    *more,
+  ]
   assert not launch_train.main(argv)
   return folder / workdir
 

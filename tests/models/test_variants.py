@@ -22,6 +22,8 @@ def shapes(name):
   model = create_model(name)
   channels = variant(name).shape[-1] if name in RECOGNIZERS else 3
   return jax.eval_shape(model.init, jax.random.key(0), *model.inputs(channels))
+  channels = {"channels": variant(name).shape[-1]} if name in RECOGNIZERS else {}
+  return jax.eval_shape(model.init, jax.random.key(0), *model.inputs(**channels))
 
 
 @pytest.mark.parametrize("name", VARIANTS)
