@@ -51,7 +51,7 @@ def read_features(path: str | os.PathLike) -> Features:
     raise InputError(f"{path}: features are {', '.join(KINDS)}")
   try:
     if kind == ".npz":
-      with np.load(path, allow_pickle=False) as arrays:
+      with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
         found = {name: arrays[name] for name in arrays.files}
       made = Features(
         np.asarray(found["features"], np.float32),
