@@ -61,8 +61,8 @@ def to_torch(
 ) -> dict:
   """{name: numpy array}, named as `layout` names them: the inverse of from_torch, bit for bit.
 
-  strict_keys adds the batch counters (zero) and the tables made of settings (BMN's sample_mask) that strict loading in PyTorch asks for.  InputError for variables that
-  `fuse` made: the norms that PyTorch's networks have are gone from them.
+  strict_keys adds the batch counters (zero) and the tables made of settings (BMN's sample_mask) that strict loading
+  in PyTorch asks for.  InputError for variables that `fuse` made: the norms that PyTorch's networks have are gone.
   """
   if is_fused(variables):
     raise InputError("these variables are fused, and PyTorch's networks have batch norms; write the ones before fusing")

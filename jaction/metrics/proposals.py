@@ -45,8 +45,8 @@ def average_recall(
     most: proposals a video on average, at which the curve ends; None: as many as there are.
     total: how many proposals there are; None: counts them.
 
-  Source: the evaluation kit of ActivityNet, with the truncations of MMAction2: IoU in float32 against thresholds rounded
-  to float32; int(n * ratio) of each video's proposals are looked at.
+  Source: the evaluation kit of ActivityNet, with the truncations of MMAction2: IoU in float32 against thresholds
+  rounded to float32; int(n * ratio) of each video's proposals are looked at.
   """
   ids = list(truth)
   if not ids:

@@ -50,7 +50,7 @@ def matching(temporal_dim: int, num_samples: int, bins: int, boundary_ratio: flo
 
 
 def sample_mask(temporal_dim: int, num_samples: int, bins: int, boundary_ratio: float) -> np.ndarray:
-  """The reference's dense mask [T, N * D * T] in float32: an entry of its state dict, which nothing here computes with."""
+  """The reference's dense mask [T, N * D * T] in float32: an entry of its state dict; nothing here uses it."""
   where = matching(temporal_dim, num_samples, bins, boundary_ratio)
   out = np.zeros((temporal_dim, num_samples, temporal_dim**2))
   frames = np.arange(temporal_dim)[:, None, None, None]

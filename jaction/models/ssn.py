@@ -65,7 +65,7 @@ def pool_test(scores: Array, ticks: Array, scale_factors: Array, *, stages: Sequ
 
 
 def _mean_weights(low: Array, high: Array, frames: int) -> Array:
-  """[R] twice -> [R, frames]: weights under which a sum is the mean over frames low to high - 1; zeros where none is."""
+  """[R] twice -> [R, frames]: weights that make a sum the mean over frames low to high - 1; zeros where none is."""
   t = jnp.arange(frames)[None]
   inside = (t >= low[:, None]) & (t < high[:, None])
   return inside / jnp.maximum(inside.sum(axis=1, keepdims=True), 1)
@@ -165,7 +165,7 @@ class SSN(nn.Module):
 
 
 def denormalize(regression: Array, constants: Sequence[Sequence[float]]) -> Array:
-  """regression [..., 2] times the standard deviations plus the means of training's targets; constants: (means, stds)."""
+  """regression [..., 2] times deviations plus means of training's targets; constants: (means, deviations)."""
   means, stds = (jnp.asarray(one, jnp.float32) for one in constants)
   lead = (1,) * (regression.ndim - 1)
   return regression * stds.reshape(*lead, 2) + means.reshape(*lead, 2)

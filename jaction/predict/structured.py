@@ -14,7 +14,7 @@ def detections(
   top_k: int = 2000,
   threshold: float = 0.2,
 ) -> list[np.ndarray]:
-  """For each class [N, 5] of start, end in [0, 1], score and regression, by falling score, after non-maximum suppression.
+  """For each class [N, 5] of start, end in [0, 1], score, regression, by falling score, after suppression.
 
   Args:
     proposals: [R, 2] in [0, 1].

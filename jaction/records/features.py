@@ -44,7 +44,7 @@ def write_features(path: str | os.PathLike, made: Features) -> None:
 
 
 def read_features(path: str | os.PathLike) -> Features:
-  """Reads one file; a .csv has a line of names first.  MediaError names it where it cannot be read as numbers [T, C]."""
+  """Reads one file; a .csv has a line of names first.  MediaError names it where it is no [T, C] of numbers."""
   path = os.fspath(path)
   kind = os.path.splitext(path)[1].lower()
   if kind not in KINDS:
