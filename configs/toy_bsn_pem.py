@@ -1,4 +1,7 @@
-"""The second network of a small BSN on the untrimmed toy set; toy_bsn_tem.py has the command.  arXiv:1806.02964."""
+"""The second network of a small BSN on the untrimmed toy set; arXiv:1806.02964.
+
+python -m launch.bsn --tem toy_bsn_tem --pem toy_bsn_pem --root DIR/untrimmed --workdir DIR/bsn
+"""
 
 from jaction.configs import toy_bmn
 from jaction.configs.base import duration

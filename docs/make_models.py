@@ -123,6 +123,9 @@ def differences() -> dict[str, str]:
 def facts(name: str) -> list[str]:
   """The columns that VARIANTS gives: name, paper, clip, test, parameters, operations."""
   row = VARIANTS[name]
+  if row.task == "localization":
+    paper = f"[{row.paper}](https://arxiv.org/abs/{row.paper.removeprefix('arXiv:')})"
+    return [f"`{name}`", paper, row.takes, "-", f"{row.params:,}", f"{row.macs / 1e9:.3g}"]
   frames, stride, side = row.clip
   if row.task == "detection":
     paper = row.paper and f"[{row.paper}](https://arxiv.org/abs/{row.paper.removeprefix('arXiv:')})"

@@ -217,7 +217,7 @@ def main(argv: list[str]) -> int | None:
   )
   parser.add_argument("what", choices=["models", "convolutions", "data", "boxes"])
   if argv[:1] == ["localization"]:
-    return benchmark_localization.main(argv[1:])
+    return benchmark_localization.localization(argv[1:])
   parser = argparse.ArgumentParser(
     prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )

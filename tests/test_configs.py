@@ -22,6 +22,8 @@ from jaction.train.schedules import in_steps, make_schedule
 ALL = names()
 DETECTION = [name for name in ALL if "_ava" in name]
 NAMES = [name for name in ALL if name not in DETECTION]
+LOCALIZATION = [name for name in names() if name.startswith(("bmn_", "bsn_", "toy_bmn", "toy_bsn"))]
+NAMES = [name for name in names() if name not in LOCALIZATION]
 TOYS = ["toy_tsm", "toy_tsn", "toy_tsm:short", "toy_tsn:short"]
 SHARED = pathlib.Path(os.environ.get("JACTION_SHARED", pathlib.Path(__file__).parent.parent.parent / "shared"))
 ZOO = SHARED / "zoo" / "mmaction2_v0.9.0_zoo.json"
@@ -105,6 +107,42 @@ def test_every_ava_config_of_the_reference_has_one_here_with_its_figure(shared):
     text = " ".join(importlib.import_module(f"jaction.configs.{row['name']}").__doc__.split())
     assert f"frame mAP {row['frame_mAP_at_0_5_iou']} %" in text, row["name"]
     assert f"AVA v{row['dataset'].removeprefix('AVA')}" in text and row["checkpoints"]["ckpt"]["file"] in text
+@pytest.mark.parametrize("name", [*LOCALIZATION, "toy_bmn:short"])
+def test_a_localization_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
+  config = parse_config([f"--config={name}"])
+  assert config.is_locked and config.task == "localization"
+  own, wanted = ({k for k in keys(c) if not k.startswith("model.fields.")} for c in (config, base()))
+  assert own == wanted
+  create_model(config.model.name, num_classes=config.model.num_classes, **config.model.fields)
+  sizes = {"batch_size": config.batch_size, "examples": 160 if "toy" in name else 10000}
+  total = in_steps(config.duration, what="duration", **sizes)
+  warmup = in_steps(config.schedule.warmup, what="warmup", optional=True, **sizes)
+  assert 0 <= make_schedule(config.schedule, total=total, warmup=warmup, **sizes)(total - 1) <= config.schedule.lr
+  make_optimizer(config.optimizer)
+  check_numbers(config.to_dict())
+  assert json.dumps(config.to_dict())
+  text = " ".join(importlib.import_module(f"jaction.configs.{name.split(':')[0]}").__doc__.split())
+  assert "arXiv:" in text and "python -m launch." in text
+
+
+@pytest.mark.reference
+def test_the_localization_configs_say_the_facts_of_the_zoo(shared):
+  if not ZOO.exists():
+    pytest.skip(f"no {ZOO}")
+  rows = [row for row in json.loads(ZOO.read_text())["results"] if row["task"] == "temporal localization"]
+  for row in rows:
+    facts, stem = row.get("config_summary"), pathlib.Path(str(row.get("config"))).stem
+    if not facts or stem not in LOCALIZATION:
+      continue
+    config, optimizer = parse_config([f"--config={stem}"]), facts["optimizer"]
+    assert (config.optimizer.name, config.schedule.lr) == (optimizer["type"].lower(), optimizer["lr"])
+    assert config.optimizer.weight_decay == optimizer["weight_decay"] and config.duration.epochs == facts["epochs"]
+    assert config.batch_size == row["gpus"] * facts["videos_per_gpu"]
+    assert config.schedule.milestones == (facts["lr_config"]["step"],)
+    if row["feature"] == "cuhk_mean_100":
+      assert f"AUC {row['AUC']} %, AR@100 {row['AR@100']} %" in " ".join(
+        importlib.import_module(f"jaction.configs.{stem}").__doc__.split()
+      )
 
 
 @pytest.mark.parametrize("name", NAMES)

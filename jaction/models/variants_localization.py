@@ -18,6 +18,7 @@ class LocalizationVariant(NamedTuple):
   params: int  # of SSN with 400 classes
   macs: int  # multiply-accumulates for one video; of SSN for one proposal
   paper: str
+  takes: str  # the input, for people
   task: str = "localization"
   bgr: bool = False
   preprocessing: Any = None
@@ -28,10 +29,20 @@ class LocalizationVariant(NamedTuple):
 
 
 VARIANTS_LOCALIZATION = {
-  "bmn_400x100": LocalizationVariant(lambda k: BMN(), params=4_978_564, macs=12_342_528_000, paper="arXiv:1907.09702"),
-  "bsn_tem_400x100": LocalizationVariant(lambda k: TEM(), params=1_403_395, macs=140_236_800, paper="arXiv:1806.02964"),
-  "bsn_pem_400x100": LocalizationVariant(lambda k: PEM(), params=8_705, macs=844_800, paper="arXiv:1806.02964"),
+  "bmn_400x100": LocalizationVariant(
+    lambda k: BMN(), params=4_978_564, macs=12_342_528_000, paper="arXiv:1907.09702", takes="100 features of 400"
+  ),
+  "bsn_tem_400x100": LocalizationVariant(
+    lambda k: TEM(), params=1_403_395, macs=140_236_800, paper="arXiv:1806.02964", takes="100 features of 400"
+  ),
+  "bsn_pem_400x100": LocalizationVariant(
+    lambda k: PEM(), params=8_705, macs=844_800, paper="arXiv:1806.02964", takes="100 proposals' features of 32"
+  ),
   "ssn_r50": LocalizationVariant(
-    lambda k: SSN(ResNet(50), SSNHead(k)), params=31_703_681, macs=36_858_008_745, paper="arXiv:1704.06228"
+    lambda k: SSN(ResNet(50), SSNHead(k)),
+    params=31_703_681,
+    macs=36_858_008_745,
+    paper="arXiv:1704.06228",
+    takes="9 segments of a proposal, 224 px",
   ),
 }
