@@ -11,7 +11,7 @@ from jax import Array
 
 from jaction.models.layers import HE, ZERO, Conv, _param
 
-TOGETHER = 4  # samples in one product: of 1 to 32 on two cores the fastest, and little memory
+TOGETHER = 16  # rows that one step of the backward pass adds up; the lists are padded to a multiple of it
 
 
 class Matching(NamedTuple):
@@ -59,60 +59,87 @@ def sample_mask(temporal_dim: int, num_samples: int, bins: int, boundary_ratio: 
   return out.reshape(temporal_dim, -1).astype(np.float32)
 
 
+class Links(NamedTuple):
+  """The mask's entries that are not zero, twice: by proposal, and by frame.  Numbers and weights have the same shape.
+
+  Fields:
+    frames, given: [N, 2 * bins, P], for each sample of a proposal the frames beside its points.
+    proposals, back: [N, steps, TOGETHER, T], for each sample and frame the proposals that it counts for.
+  """
+
+  frames: np.ndarray
+  given: np.ndarray
+  proposals: np.ndarray
+  back: np.ndarray
+
+
+@functools.cache
+def links(temporal_dim: int, num_samples: int, bins: int, boundary_ratio: float) -> Links:
+  where = matching(temporal_dim, num_samples, bins, boundary_ratio)
+  at = np.concatenate([where.whole, where.whole + 1], axis=1).astype(np.int64)
+  weights = np.concatenate([1 - where.part, where.part], axis=1) / bins
+  weights = np.where((at >= 0) & (at < temporal_dim), weights, 0).astype(np.float32)
+  at = np.where(weights != 0, at, 0)
+  n, tap, p = np.nonzero(weights)
+  count = len(where.cell)
+  keys, which = np.unique((n * temporal_dim + at[n, tap, p]) * count + p, return_inverse=True)
+  rows, sums = keys // count, np.bincount(which, weights[n, tap, p])
+  lengths = np.bincount(rows, minlength=num_samples * temporal_dim)
+  place = np.arange(len(keys)) - (np.cumsum(lengths) - lengths)[rows]
+  most = -(-lengths.max() // TOGETHER) * TOGETHER
+  proposals, back = (np.zeros((num_samples * temporal_dim, most), kind) for kind in (np.int32, np.float32))
+  proposals[rows, place], back[rows, place] = keys % count, sums
+  shape = num_samples, temporal_dim, -1, TOGETHER
+  proposals, back = (one.reshape(shape).transpose(0, 2, 3, 1) for one in (proposals, back))
+  return Links(at.astype(np.int32), weights, proposals, back)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def match(y: Array, geometry: tuple[int, int, int, float]) -> Array:
   """y [B, T, N, O], for each frame what it gives to each sample -> [B, D, T, O]: for each proposal the sum over its
   samples, zero where s + d >= T.  geometry: the arguments of `matching`.
 
-  The reference's mask would be T x (N * D * T), and 98 of 100 of its entries zeros.  Here the part of it for a few
-  samples at a time, over the valid half, is made of the points and used in one product; backward in its transpose.
+  The reference's mask would be T x (N * D * T), and 97 of 100 of its entries zeros.  Here, sample by sample and over
+  the valid half, the frames beside each point are added up; backward the proposals that each frame counts for, since
+  the transpose of a gather would scatter.
   """
   return _match(y, geometry)
 
 
 def _match(y, geometry):
-  where = matching(*geometry)
-  b, t, _, o = y.shape
+  where, known = matching(*geometry), links(*geometry)
+  b, t, n, o = y.shape
 
   def add(total, given):
-    rows, points = given
-    return total + _weights(points, t, y.dtype) @ rows, None
+    return total + _weighted(*given), None
 
-  steps = _steps(where, geometry)
-  rows = y.transpose(2, 1, 0, 3).reshape(-1, steps[0].shape[1] * t, b * o)
-  found, _ = jax.lax.scan(add, jnp.zeros((len(where.cell), b * o), y.dtype), (rows, steps))
+  given = y.transpose(2, 1, 0, 3).reshape(n, t, b * o), known.frames, jnp.asarray(known.given, y.dtype)
+  found, _ = jax.lax.scan(add, jnp.zeros((len(where.cell), b * o), y.dtype), given)
   found = jnp.concatenate([found, jnp.zeros((1, b * o), y.dtype)])
   return found[where.place].reshape(geometry[0], t, b, o).transpose(2, 0, 1, 3)
 
 
 def _backward(geometry, _, gradient):
-  where = matching(*geometry)
+  where, known = matching(*geometry), links(*geometry)
   b, _, t, o = gradient.shape
   rows = gradient.transpose(1, 2, 0, 3).reshape(-1, b * o)[where.cell]
 
-  def one(_, points):
-    return None, _weights(points, t, gradient.dtype).T @ rows
+  def add(total, given):
+    return total + _weighted(rows, *given), None
 
-  _, found = jax.lax.scan(one, None, _steps(where, geometry))
+  def one(_, given):
+    return None, jax.lax.scan(add, jnp.zeros((t, b * o), gradient.dtype), given)[0]
+
+  _, found = jax.lax.scan(one, None, (known.proposals, jnp.asarray(known.back, gradient.dtype)))
   return (found.reshape(-1, t, b, o).transpose(2, 1, 0, 3),)
 
 
 match.defvjp(lambda y, geometry: (_match(y, geometry), None), _backward)
 
 
-def _steps(where: Matching, geometry) -> tuple[np.ndarray, np.ndarray]:
-  """whole and part as [steps, samples of a step, bins, P]."""
-  together = next(n for n in range(min(TOGETHER, geometry[1]), 0, -1) if geometry[1] % n == 0)
-  shape = (-1, together, *where.whole.shape[1:])
-  return where.whole.reshape(shape), where.part.reshape(shape)
-
-
-def _weights(points: tuple[Array, Array], frames: int, dtype: Any) -> Array:
-  """[samples, bins, P] twice -> [P, samples * frames]: what frame t weighs in a sample of a proposal."""
-  whole, part = (jnp.asarray(one).transpose(2, 0, 1)[..., None] for one in points)
-  t = jnp.arange(frames, dtype=jnp.float32)[None, None, None]
-  hat = jnp.maximum(0, 1 - jnp.abs(whole - t + part)).mean(axis=2)  # [P, samples, frames]
-  return hat.reshape(hat.shape[0], -1).astype(dtype)
+def _weighted(rows: Array, numbers: Array, weights: Array) -> Array:
+  """rows [R, C], numbers and weights [K, S] -> [S, C]: sums of K rows each."""
+  return sum(weight[:, None] * rows[number] for number, weight in zip(numbers, weights, strict=True))
 
 
 class BoundaryMatching(nn.Module):

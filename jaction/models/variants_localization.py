@@ -30,7 +30,7 @@ class LocalizationVariant(NamedTuple):
 
 VARIANTS_LOCALIZATION = {
   "bmn_400x100": LocalizationVariant(
-    lambda k: BMN(), params=4_978_564, macs=12_342_528_000, paper="arXiv:1907.09702", takes="100 features of 400"
+    lambda k: BMN(), params=4_978_564, macs=4_068_608_000, paper="arXiv:1907.09702", takes="100 features of 400"
   ),
   "bsn_tem_400x100": LocalizationVariant(
     lambda k: TEM(), params=1_403_395, macs=140_236_800, paper="arXiv:1806.02964", takes="100 features of 400"
