@@ -58,6 +58,11 @@ def _detector_cost(model: Any, clips: tuple[int, ...], dtype: Any) -> Cost:
   return _cost(model, jax.ShapeDtypeStruct(clips, dtype), *rows)
 
 
+def inputs_cost(model: Any) -> Cost:
+  """The cost for one row of what `model.inputs` says, which every network of create_model has."""
+  return _cost(model, *model.inputs())
+
+
 def _cost(model: nn.Module, *inputs: jax.ShapeDtypeStruct) -> Cost:
   variables = jax.eval_shape(lambda *x: model.init(jax.random.key(0), *x), *inputs)
   with nn.intercept_methods(_mark_module), plain():

@@ -26,8 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaction.errors import InputError
-from jaction.launch import benchmark_boxes, benchmark_data, cli
-from jaction.launch import benchmark_data, benchmark_localization, cli
+from jaction.launch import benchmark_boxes, benchmark_data, benchmark_localization, cli
 from jaction.models import create_model, initialize, list_models, variant
 from jaction.models.conv import FORMS, choose, conv, plain, same
 
@@ -212,16 +211,12 @@ def main(argv: list[str]) -> int | None:
     return benchmark_data.data(argv[1:])
   if argv[:1] == ["boxes"]:
     return benchmark_boxes.main(argv[1:])
-  parser = argparse.ArgumentParser(
-    prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument("what", choices=["models", "convolutions", "data", "boxes"])
   if argv[:1] == ["localization"]:
     return benchmark_localization.localization(argv[1:])
   parser = argparse.ArgumentParser(
     prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument("what", choices=["models", "convolutions", "data", "localization"])
+  parser.add_argument("what", choices=["models", "convolutions", "data", "boxes", "localization"])
   parser.add_argument("names", nargs="*", default=["slowonly_r50_4x16x1"], help="model names or patterns")
   parser.add_argument("--batch", type=int, default=1, help="clips in a batch (default 1)")
   parser.add_argument("--frames", type=_frames, help="frames of a clip, or small (default: the model's own)")

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from jaction import folders
 from jaction.errors import InputError
-from jaction.flops import model_cost
+from jaction.flops import inputs_cost, model_cost
 from jaction.launch import cli
 from jaction.models import VARIANTS, create_model, list_models, variant
 
@@ -53,16 +53,12 @@ def main(argv: list[str]) -> None:
     if folder.source:
       facts["source"] = str(folder.source)
   model, row = create_model(name, **fields), variant(name)
-  frames, stride, side = row.clip
-  boxes = row.task == "detection"
-  clips = (1, *row.shape) if boxes else (1, 1, *row.shape)
-  inputs = model.inputs() if boxes else (jax.ShapeDtypeStruct(clips, np.float32),)
+  clip, test, clips = _clip(row)
+  inputs = model.inputs() if row.task != "recognition" else (jax.ShapeDtypeStruct(clips, np.float32),)
   variables = jax.eval_shape(model.init, jax.random.key(0), *inputs)
   leaves = flatten_dict(variables["params"], sep="/")
-  cost = model_cost(model, clips)
+  cost = inputs_cost(model) if clips is None else model_cost(model, clips)
   params = sum(math.prod(leaf.shape) for leaf in leaves.values())
-  sampling = f"{frames} segments" if row.segments else f"{frames} frames at stride {stride}"
-  clip = f"{sampling}, {side} x {side} pixels" if len(row.shape) == 4 else f"{frames} frames of {side} mel bands"
   facts = {
     "name": name,
     "paper": row.paper or "none: a small network of ours",
@@ -71,7 +67,7 @@ def main(argv: list[str]) -> None:
     "parameters": f"{params:,}, {4 * params / 1e6:.1f} MB as float32",
     "operations": f"{cost.macs / 1e9:.3g} G multiply-accumulates a clip",
     "memory": f"{cost.peak_bytes / 1e6:.0f} MB of activations at once a clip, forward, float32 (estimated from shapes)",
-    "test": f"1 clip around the key frame, whole frames, short side {row.short}" if boxes else _protocol(row),
+    "test": test,
   } | facts
 
   console = Console()
@@ -80,6 +76,18 @@ def main(argv: list[str]) -> None:
     table.add_row(key, value)
   console.print(table, highlight=False)
   console.print(_leaves(leaves) if args.leaves else _modules(leaves, cost.by_module, args.depth))
+
+
+def _clip(row):
+  """What goes in and how it is tested, in words, and the shape of clips, which localizers do not have."""
+  if row.task == "localization":
+    return row.takes, "see docs/localization.md", None
+  frames, stride, side = row.clip
+  sampling = f"{frames} segments" if row.segments else f"{frames} frames at stride {stride}"
+  clip = f"{sampling}, {side} x {side} pixels" if len(row.shape) == 4 else f"{frames} frames of {side} mel bands"
+  if row.task == "detection":
+    return clip, f"1 clip around the key frame, whole frames, short side {row.short}", (1, *row.shape)
+  return clip, _protocol(row), (1, 1, *row.shape)
 
 
 def _protocol(row):

@@ -21,9 +21,8 @@ from jaction.train.schedules import in_steps, make_schedule
 
 ALL = names()
 DETECTION = [name for name in ALL if "_ava" in name]
-NAMES = [name for name in ALL if name not in DETECTION]
-LOCALIZATION = [name for name in names() if name.startswith(("bmn_", "bsn_", "toy_bmn", "toy_bsn"))]
-NAMES = [name for name in names() if name not in LOCALIZATION]
+LOCALIZATION = [name for name in ALL if name.startswith(("bmn_", "bsn_", "toy_bmn", "toy_bsn"))]
+NAMES = [name for name in ALL if name not in (*DETECTION, *LOCALIZATION)]
 TOYS = ["toy_tsm", "toy_tsn", "toy_tsm:short", "toy_tsn:short"]
 SHARED = pathlib.Path(os.environ.get("JACTION_SHARED", pathlib.Path(__file__).parent.parent.parent / "shared"))
 ZOO = SHARED / "zoo" / "mmaction2_v0.9.0_zoo.json"
@@ -107,6 +106,8 @@ def test_every_ava_config_of_the_reference_has_one_here_with_its_figure(shared):
     text = " ".join(importlib.import_module(f"jaction.configs.{row['name']}").__doc__.split())
     assert f"frame mAP {row['frame_mAP_at_0_5_iou']} %" in text, row["name"]
     assert f"AVA v{row['dataset'].removeprefix('AVA')}" in text and row["checkpoints"]["ckpt"]["file"] in text
+
+
 @pytest.mark.parametrize("name", [*LOCALIZATION, "toy_bmn:short"])
 def test_a_localization_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
   config = parse_config([f"--config={name}"])

@@ -28,11 +28,11 @@ from jaction.train.schedules import in_steps, make_schedule, rate_scale
 from jaction.train.state import TrainState, new_state
 from jaction.train.step import make_train_step
 
-TASKS = {"detection": Detection, "recognition": Recognition}  # config.task -> a class that is used like Recognition
-TASKS = {
-  "recognition": Recognition,
+TASKS = {  # config.task -> a class that is used like Recognition
+  "detection": Detection,
   "localization": Localization,
-}  # config.task -> a class with the attributes and methods of Recognition
+  "recognition": Recognition,
+}
 
 
 class Experiment:

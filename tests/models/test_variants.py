@@ -20,8 +20,6 @@ RECOGNIZERS = [name for name in VARIANTS if variant(name).task == "recognition"]
 
 def shapes(name):
   model = create_model(name)
-  channels = variant(name).shape[-1] if name in RECOGNIZERS else 3
-  return jax.eval_shape(model.init, jax.random.key(0), *model.inputs(channels))
   channels = {"channels": variant(name).shape[-1]} if name in RECOGNIZERS else {}
   return jax.eval_shape(model.init, jax.random.key(0), *model.inputs(**channels))
 
