@@ -210,7 +210,7 @@ def main(argv: list[str]) -> int | None:
   if argv[:1] == ["data"]:
     return benchmark_data.data(argv[1:])
   if argv[:1] == ["boxes"]:
-    return benchmark_boxes.main(argv[1:])
+    return benchmark_boxes.boxes(argv[1:])
   if argv[:1] == ["localization"]:
     return benchmark_localization.localization(argv[1:])
   parser = argparse.ArgumentParser(

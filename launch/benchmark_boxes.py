@@ -168,7 +168,7 @@ def _turns(candidates, repeat):
   return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def main(argv: list[str]) -> None:
+def boxes(argv: list[str]) -> None:
   """`jaction benchmark boxes`."""
   parser = argparse.ArgumentParser("jaction benchmark boxes", description=__doc__)
   parser.add_argument("--repeat", type=int, default=5, help="turns of RoIAlign (default 5)")

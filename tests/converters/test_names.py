@@ -30,8 +30,7 @@ def same_trees(a, b):
 @pytest.mark.parametrize("name", list_models("*tiny*") + ["tsn_r18_1x1x3"])
 def test_there_and_back_is_exact(name):
   model = create_model(name, num_classes=3)
-  frames, _, side = model.clip
-  variables = initialize(model, jax.ShapeDtypeStruct((1, 1, frames, side, side, 3), np.float32))
+  variables = initialize(model, *model.inputs())
   state = to_torch(variables, model)
   assert len(state) == len(jax.tree.leaves(variables))
   same_trees(from_torch(state, model), variables)
