@@ -11,14 +11,17 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from jaction.clips.multihot import known_classes
+from jaction.clips.multihot import known_classes, several
 from jaction.errors import InputError
 from jaction.launch import cli
 from jaction.metrics import multilabel
 from jaction.metrics.classification import confusion_matrix, mean_class_accuracy, top_k_accuracy
 from jaction.predict.predictor import Predictor
-from jaction.predict.scoring import AVERAGES, mean_binary_loss, mean_loss
+from jaction.predict.scoring import AVERAGES, Scores, mean_binary_loss, mean_loss
+from jaction.predict.stream import NAME, ScoreFile, fingerprint
 from jaction.records import READERS, Record, class_names, read_records
+from jaction.records.hvu import targets
+from jaction.train.mesh import make_mesh
 
 
 def main(argv: list[str]) -> None:
@@ -36,12 +39,15 @@ def main(argv: list[str]) -> None:
   parser.add_argument("--batch-size", type=int, default=8, help="videos at once (default 8)")
   parser.add_argument("--threads", type=int, default=2, help="that decode (default 2)")
   parser.add_argument("--output", help="a folder for scores.npz, metrics.json and, of one label a video, confusion.png")
+  parser.add_argument("--no-resume", action="store_true", help="begin anew where --output holds half an evaluation")
   args = parser.parse_args(argv)
 
   for name, value, least in (("batch-size", args.batch_size, 1), ("threads", args.threads, 0)):
     if value < least:
       raise InputError(f"--{name}={value}: wanted {least} or more")
-  predictor = Predictor(args.model, average=args.average, clips=args.clips, crops=args.crops, max_views=args.max_views)
+  predictor = Predictor(
+    args.model, average=args.average, clips=args.clips, crops=args.crops, max_views=args.max_views, mesh=make_mesh()
+  )
   records = read_records(
     args.list,
     format=args.format,
@@ -62,13 +68,7 @@ def main(argv: list[str]) -> None:
   columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
   with Progress(*columns, console=console, transient=True) as bar:
     task = bar.add_task("videos", total=len(records))
-    scores = predictor.score(
-      records,
-      multi_label=several_labels,
-      batch_size=args.batch_size,
-      threads=args.threads,
-      progress=lambda n: bar.advance(task, n),
-    )
+    scores = _score(predictor, records, several_labels, args, lambda n: bar.advance(task, n))
   seconds = time.perf_counter() - began
   if several_labels:
     metrics, table = _multi_label_metrics(predictor, scores, records), None
@@ -80,11 +80,38 @@ def main(argv: list[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     ids = np.array([record.id for record in records])
     np.savez(output / "scores.npz", ids=ids, scores=scores.scores, labels=scores.labels)
+    (output / NAME).unlink(missing_ok=True)
     (output / "metrics.json").write_text(json.dumps(metrics | {"videos": len(records)}, indent=1) + "\n")
     if table is not None:
       draw_confusion(table, predictor.labels, output / "confusion.png")
     names = "scores.npz, metrics.json" + (", confusion.png" if table is not None else "")
     console.print(f"written: {output}/{names}", highlight=False, soft_wrap=True)
+
+
+def _score(predictor, records, several_labels, args, progress) -> Scores:
+  """The scores of all records; with --output they are on the disk as they come, and those that are there are taken."""
+  settings = {"multi_label": several_labels, "batch_size": args.batch_size, "threads": args.threads}
+  if not args.output:
+    return predictor.score(records, progress=progress, **settings)
+  facts = {
+    "model": str(pathlib.Path(args.model).absolute()),
+    "weights": predictor.weights_digest(),
+    "preprocessing": predictor.preprocessing.to_json(),
+    "average": predictor.average,
+    "list": fingerprint(records),
+  }
+  with ScoreFile(args.output, facts, len(records), resume=not args.no_resume) as file:
+    missing = file.missing
+    progress(len(records) - len(missing))
+    if missing:
+      keep = lambda numbers, scores: file.add([missing[n] for n in numbers], scores)  # noqa: E731
+      predictor.score([records[n] for n in missing], progress=progress, keep=keep, **settings)
+    scores, index = file.scores()
+  if several_labels:
+    labels = np.stack([targets(several(record), predictor.num_classes)[0] for record in records]).astype(np.int64)
+  else:
+    labels = np.array([-1 if record.label is None else record.label for record in records], np.int64)
+  return Scores(scores, labels[index], index)
 
 
 def _classes(predictor: Predictor, args: argparse.Namespace) -> tuple[str, ...] | None:

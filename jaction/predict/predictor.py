@@ -1,10 +1,13 @@
 """A stored model that scores records: what evaluate, predict and the demo share."""
 
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 
+import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from jaction import folders
 from jaction.batches import evaluation_batches
@@ -29,12 +32,13 @@ class Predictor:
     clips: int | None = None,
     crops: int | None = None,
     max_views: int | None = None,
+    mesh: Mesh | None = None,
   ):
     """path: a model folder or a training work directory.
 
     average, clips (or segments), crops (1, 3 or 10) take the place of what the folder says; at most `max_views` views
-    go through the network at once.  Raises InputError for a folder without preprocessing, and for one whose weights
-    were partly re-initialised: its scores would mean nothing.
+    go through the network at once.  Batches are split over the devices of `mesh`.  Raises InputError for a folder
+    without preprocessing, and for one whose weights were partly re-initialised: its scores would mean nothing.
     """
     self.folder: ModelFolder = folders.load_folder(path)
     if hasattr(self.folder.model, "rois"):
@@ -52,7 +56,17 @@ class Predictor:
     stored = Preprocessing.from_json(self.folder.preprocessing)
     self.preprocessing = with_views(stored, clips=clips, crops=crops)
     self.average = average or stored.average
-    self._step = make_predict_step(self.folder.model, self.preprocessing, average=average, max_views=max_views)
+    self._step = make_predict_step(
+      self.folder.model, self.preprocessing, average=average, max_views=max_views, mesh=mesh
+    )
+    self._devices = mesh.devices.size if mesh else 1
+
+  def weights_digest(self) -> str:
+    """Of the names, shapes and values of all weights: the same for the same weights only."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(self.folder.variables):
+      digest.update(f"{jax.tree_util.keystr(path)}{np.shape(leaf)}".encode() + np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
 
   @property
   def num_classes(self) -> int:
@@ -82,15 +96,18 @@ class Predictor:
     threads: int = 2,
     on_error: str = "raise",
     progress: Callable[[int], None] | None = None,
+    keep: Callable[[np.ndarray, np.ndarray], None] | None = None,
   ) -> Scores:
     """Scores [N, K] in the order of the records ([N, V, K] where nothing is averaged).
 
     With `multi_label` the labels beside them are [N, K] of 0 and 1.  With on_error="skip" videos that cannot be read
     are left out: `Scores.index` says which were scored, `Scores.faults` why the others were not.
+    A batch has `batch_size` videos, rounded up to a multiple of the devices.  `keep`: see score_batches.
     """
+    batch_size = -(-batch_size // self._devices) * self._devices
     preprocess = MultiHot(self.preprocessing, self.num_classes) if multi_label else self.preprocessing
     batches = evaluation_batches(records, preprocess, batch_size=batch_size, threads=threads, on_error=on_error)
-    return score_batches(self._step, self.folder.variables, batches, progress=progress)
+    return score_batches(self._step, self.folder.variables, batches, progress=progress, keep=keep)
 
   def probabilities(self, scores: Scores) -> np.ndarray:
     """What `score` gave, as numbers that sum to one over the classes; of several labels a video, as one a class."""

@@ -103,12 +103,13 @@ def score_batches(
   batches: Iterable[Mapping[str, np.ndarray]],
   *,
   progress: Callable[[int], None] | None = None,
+  keep: Callable[[np.ndarray, np.ndarray], None] | None = None,
 ) -> Scores:
   """The scores of every record that the batches hold, in the order of the records' numbers.
 
   A batch has clips [B,V,T,H,W,C], label [B] or [B,K], mask [B] (False: padding, left out) and index [B] (the record's
   number).
-  `progress` is told how many records each batch brought.  Closes the batches.
+  `progress` is told how many records each batch brought, `keep` their numbers and scores.  Closes the batches.
   """
   rows: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
   waiting: collections.deque = collections.deque()
@@ -117,6 +118,8 @@ def score_batches(
     scores, batch = waiting.popleft()
     mask = np.asarray(batch["mask"], bool)
     rows.append((np.asarray(scores)[mask], np.asarray(batch["label"])[mask], np.asarray(batch["index"])[mask]))
+    if keep is not None and mask.any():
+      keep(rows[-1][2], rows[-1][0])
     if progress is not None:
       progress(int(mask.sum()))
 
