@@ -56,6 +56,7 @@ def base() -> ml_collections.ConfigDict:
   c.task = "recognition"  # see jaction.train.experiment.TASKS
   c.seed = 0  # of the parameters, the order, the draws and the dropout
   c.batch_size = 16  # clips in a step, over all devices
+  c.mesh = ml_collections.ConfigDict({"model": 1})  # devices over which parameters and optimizer state are split
   c.accumulate = 1  # parts of a step's batch that go through the network one after another; batch norm sees each alone
   c.duration = duration()
   c.model = ml_collections.ConfigDict()

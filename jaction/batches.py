@@ -209,7 +209,7 @@ def evaluation_batches(
 
 
 def put(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """The batch on the devices of the mesh, its rows split over the axis "data".
+  """The batch on the devices of the mesh, its rows split over all of them.
 
   Raises InputError where the rows cannot be split evenly.  The copy runs in the background.
   """
@@ -217,7 +217,7 @@ def put(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
   rows = next(iter(batch.values())).shape[0]
   if rows % local:
     raise InputError(f"a batch of {rows} does not split over {local} devices: wanted a multiple of {local}")
-  split = NamedSharding(mesh, P("data"))
+  split = NamedSharding(mesh, P(mesh.axis_names))
   return {k: jax.make_array_from_process_local_data(split, _on_device_type(v)) for k, v in batch.items()}
 
 

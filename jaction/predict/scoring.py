@@ -62,7 +62,7 @@ def make_predict_step(
   Normalisation happens on the device, with the preprocessing's mean and std, in front of the model.  `average` takes
   the place of the preprocessing's own.  At most `max_views` views go through the model at once (all of them where
   it is None), always by the same number, so that one program is compiled and 30 views fit in memory.  With a mesh the
-  batch is split over its `data` axis, whose size has to divide B, and the scores are whole on every device.
+  batch is split over its devices, whose number has to divide B, and the scores are whole on every device.
   """
   if isinstance(preprocessing, Mapping):
     preprocessing = Preprocessing.from_json(dict(preprocessing))
@@ -77,8 +77,8 @@ def make_predict_step(
   if mesh is None:
     views, join = jax.jit(views), jax.jit(lambda scores: average_views(scores, kind))
   else:
-    whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
-    views = jax.jit(views, in_shardings=(whole, split), out_shardings=whole)
+    whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(mesh.axis_names))
+    views = jax.jit(views, in_shardings=(None, split), out_shardings=whole)  # parameters as they lie
     join = jax.jit(lambda scores: average_views(scores, kind), in_shardings=whole, out_shardings=whole)
 
   def step(variables, clips):

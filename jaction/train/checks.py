@@ -16,6 +16,7 @@ NUMBERS = {
   "seed": (0, 2**63, True),
   "batch_size": (1, None, True),
   "accumulate": (1, None, True),
+  "mesh.model": (1, None, True),
   "model.num_classes": (1, None, True),
   "model.fields.dropout": (0, 1, False),
   "data.threads": (0, None, True),

@@ -20,7 +20,7 @@ from jaction.train.checks import check_numbers, check_parts
 from jaction.train.detection import Detection
 from jaction.train.localization import Localization
 from jaction.train.log import Log
-from jaction.train.mesh import check_batch_size, make_mesh, whole
+from jaction.train.mesh import check_batch_size, make_mesh, shared_out
 from jaction.train.optim import check_patterns, depth_factors, leaf_paths, leaving, make_optimizer, scaled
 from jaction.train.precise import make_statistics
 from jaction.train.recognition import Recognition
@@ -46,7 +46,7 @@ class Experiment:
       )
     check_numbers(config)
     check_on_error(config["data"]["on_error"])
-    self.mesh, self.batch_size = make_mesh(), config["batch_size"]
+    self.mesh, self.batch_size = make_mesh(model=config["mesh"]["model"]), config["batch_size"]
     check_batch_size("batch_size", self.batch_size, self.mesh)
     check_parts(config, self.mesh.devices.size)
     check_batch_size("eval.batch_size", config["eval"]["batch_size"], self.mesh)
@@ -63,6 +63,8 @@ class Experiment:
     self.schedule = make_schedule(config["schedule"], total=self.total, warmup=warmup, **sizes)
     self.optimizer = self._optimizer(config["optimizer"])
     shared = {"seed": config["seed"], "inputs": self.task.inputs}
+    template = jax.eval_shape(self._new_state, self._shapes())
+    self.shardings = shared_out(template, self.mesh)
     self.step = make_train_step(
       self.task.model,
       self.task.objective,
@@ -71,6 +73,7 @@ class Experiment:
       accumulate=config["accumulate"],
       blend=self.task.blend,
       ema=config["optimizer"]["ema"],
+      shardings=self.shardings,
       **shared,
     )
     precise = config["eval"]["precise_norm"]
@@ -101,7 +104,7 @@ class Experiment:
       source = folders.load_folder(os.path.expanduser(init["folder"]))
       variables, report = folders.merge(source.variables, variables, reinit=tuple(init["reinit"]))
       print(f"{init['folder']}: {report}")
-    return jax.device_put(self._new_state(variables), whole(self.mesh))
+    return jax.device_put(self._new_state(variables), self.shardings)
 
   def _new_state(self, variables: Mapping[str, Any]) -> TrainState:
     return new_state(variables, self.optimizer, ema=self.config["optimizer"]["ema"] > 0)
@@ -109,7 +112,7 @@ class Experiment:
   def restore(self, checkpoints: Checkpoints) -> TrainState:
     """The last saved state, on the devices."""
     template = jax.eval_shape(lambda variables: self._new_state(variables).tree(), self._shapes())
-    return jax.device_put(TrainState(**checkpoints.restore(template)), whole(self.mesh))
+    return jax.device_put(TrainState(**checkpoints.restore(template)), self.shardings)
 
   def training_batches(self, start: int, stop: int | None = None) -> Batches:
     """The batches of the steps from `start` up to `stop`, by default to the last."""

@@ -43,13 +43,14 @@ def make_train_step(
   accumulate: int = 1,
   blend: Callable[[jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]] | None = None,
   ema: float = 0.0,
+  shardings: TrainState | None = None,
 ) -> Callable[[TrainState, Mapping[str, jax.Array], Any], tuple[TrainState, dict[str, tuple[jax.Array, jax.Array]]]]:
   """(state, batch, learning rate) -> (state, {name: (sum, count)}).
 
-  The batch, arrays of B rows with `mask` [B] among them, is split over the mesh; the state is whole on every device and
-  is donated.  `inputs` makes of the batch what the model takes.  Rows whose mask is False count neither in the loss nor
-  in the metrics.  The loss of each auxiliary head (`auxiliary_weight`) joins the loss, and stands by itself, as
-  weighted, under "loss_" and the head's name.
+  The batch, arrays of B rows with `mask` [B] among them, is split over the mesh; the state lies as `shardings` say
+  (None: whole on every device; see `mesh.shared_out`) and is donated.  `inputs` makes of the batch what a model takes.
+  Rows whose mask is False count neither in the loss nor in the metrics.  The loss of each auxiliary head
+  (`auxiliary_weight`) joins the loss, and stands by itself, as weighted, under "loss_" and the head's name.
 
   accumulate: the batch goes through the network in so many parts, one after another: row r is in part r mod accumulate,
   so that no row changes its device.  Without batch norm and dropout the step is that of the whole batch, to rounding.
@@ -58,12 +59,13 @@ def make_train_step(
   blend: see `blending`; it blends within each part.  ema: the decay of the averages in the state, 0 where it has none.
   """
   key, aux_weight = jax.random.key(seed), auxiliary_weight(model)
+  state_lies = whole(mesh) if shardings is None else shardings
 
   @functools.partial(
     jax.jit,
     donate_argnums=0,
-    in_shardings=(whole(mesh), split(mesh), whole(mesh)),
-    out_shardings=whole(mesh),
+    in_shardings=(state_lies, split(mesh), whole(mesh)),
+    out_shardings=(state_lies, whole(mesh)),
   )
   def train_step(state, batch, lr):
     step_key = jax.random.fold_in(key, state.step)
@@ -124,4 +126,4 @@ def _parts(rows: jax.Array, count: int, mesh: Mesh) -> jax.Array:
   if rows.shape[0] % (count * mesh.devices.size):
     raise InputError(f"a batch of {rows.shape[0]} in {count} parts does not split over {mesh.devices.size} devices")
   parts = jnp.moveaxis(rows.reshape(-1, count, *rows.shape[1:]), 1, 0)
-  return jax.lax.with_sharding_constraint(parts, NamedSharding(mesh, PartitionSpec(None, "data")))
+  return jax.lax.with_sharding_constraint(parts, NamedSharding(mesh, PartitionSpec(None, mesh.axis_names)))

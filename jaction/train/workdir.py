@@ -25,6 +25,7 @@ FREE = (
   *("log", "data.root", "data.threads", "data.processes", "data.recycle", "data.timeout", "data.prefetch"),
   *("data.cache_mb", "data.on_error", "data.max_errors"),  # places before a bad file stay what they were
   *("eval.batch_size", "checkpoint.keep"),
+  "mesh",  # the sums' order: said at the start, as another number of devices is
 )
 
 
@@ -81,7 +82,7 @@ def open_workdir(
   """
   folder = _make(workdir)
   config, data = (json.loads(json.dumps(value)) for value in (config, data))  # as from a file: tuples are lists
-  versions = collect_versions()
+  versions = collect_versions() | {"mesh": config.get("mesh")}
   if not (folder / "config.json").exists():
     if any((folder / name).exists() for name in ("checkpoints", "metrics.jsonl")):
       raise InputError(
