@@ -130,6 +130,10 @@ def base() -> ml_collections.ConfigDict:
   c.schedule.by_epoch = False  # the rate changes only between epochs, as in MMAction2
   c.schedule.warmup, c.schedule.warmup_ratio = duration(), 0.1  # from ratio times the rate
   c.schedule.warmup_kind = "linear"  # linear, constant, exponential
+  c.divergence = ml_collections.ConfigDict()
+  c.divergence.action = "stop"  # at a loss that is not finite; rollback: to the last checkpoint, without that batch
+  c.divergence.loss = 0.0  # above which a loss counts as such too; 0: any is allowed
+  c.divergence.limit = 3  # rollbacks of a run, beyond which it stops
   c.eval = ml_collections.ConfigDict()
   c.eval.every = duration()  # also at the end
   c.eval.batch_size = 16
@@ -140,9 +144,11 @@ def base() -> ml_collections.ConfigDict:
   c.eval.precise_norm = 0  # batches of training over which the norms' statistics are taken anew before it; 0: none
   c.checkpoint = ml_collections.ConfigDict()
   c.checkpoint.every = duration()  # also at each evaluation and at the end
+  c.checkpoint.minutes = 0.0  # also after every so many; 0: not
   c.checkpoint.keep = 2  # the latest ones; the best is kept besides
   c.log = ml_collections.ConfigDict()
   c.log.every_steps = 50  # between rows of metrics.jsonl
   c.log.seconds = 10.0  # between lines where there is no terminal for a bar
+  c.log.watchdog = 300.0  # seconds without any progress, after which it is said what stands still; 0: never
   c.log.progress, c.log.tensorboard, c.log.curves = True, True, True
   return c.lock()

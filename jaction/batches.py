@@ -44,6 +44,7 @@ class Batches(Iterator[Batch]):
   Attributes:
     workers: the processes, or None.
     hands: the threads that are left standing where they do not come back in time, or None.
+    on_next: called with each batch that is given.
   """
 
   def __init__(
@@ -62,6 +63,7 @@ class Batches(Iterator[Batch]):
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch if threads else 0)
     self.workers, self.hands = workers, hands
     self._faults: list[Fault] = []
+    self.on_next: Callable[[], None] = lambda: None
     self._iterator = iter(dataset.to_iter_dataset(options))
     self._size = len(dataset)
 
@@ -72,6 +74,7 @@ class Batches(Iterator[Batch]):
   def __next__(self) -> Batch:
     batch, faults = next(self._iterator)
     self._faults += faults
+    self.on_next()
     return batch
 
   def take_faults(self) -> list[Fault]:
@@ -108,6 +111,7 @@ def training_batches(
   cache: FrameCache | None = None,
   order: Order | None = None,
   on_error: str = "raise",
+  skip: Sequence[int] = (),
 ) -> Batches:
   """Batches from step `start_step` on, shuffled anew each epoch; a batch may reach over the end of an epoch.
 
@@ -117,6 +121,8 @@ def training_batches(
   batches.  Each batch is {"clips": uint8 [B,V,T,H,W,C], "label": int32 [B], "mask": bool [B] (all True), "index":
   int64 [B], the record's number}; with `clips.multihot.MultiHot` "label" is float32 [B,K], and "known" bool [B,K] is
   there too.  Raises InputError for no records or a batch that the shards do not divide.
+
+  `skip` holds batches of the stream (0, 1, ...) that are left out: those behind them move up.
 
   `on_error` says what becomes of a record that cannot be read (MediaError): "raise"; "substitute" takes another place
   of the same epoch, drawn from the seed and the place; "skip" takes the next place's record.  Which one depends on
@@ -148,7 +154,7 @@ def training_batches(
     raise _hopeless(tried)
 
   def batch(step: int) -> tuple[Batch, list[Fault]]:
-    first = step * batch_size + index * local
+    first = place_of(step, skip) * batch_size + index * local
     samples, numbers, faults = zip(*(at(place) for place in range(first, first + local)), strict=True)
     return _stack(samples, numbers), list(itertools.chain(*faults))
 
@@ -271,6 +277,13 @@ def _places(place: int, on_error: str, count: int, seed: int) -> Iterator[int]:
     draw, epoch = np.random.default_rng((seed, 3, place)), place - place % count
     while True:
       yield epoch + int(draw.integers(count))
+
+
+def place_of(step: int, skip: Sequence[int]) -> int:
+  """Which batch of the stream is that of `step`, where those in `skip` are left out."""
+  for left in sorted(set(skip)):
+    step += left <= step
+  return step
 
 
 def _faults(tried: Mapping[int, str], records: Sequence[Any], place: int, instead: int) -> list[Fault]:

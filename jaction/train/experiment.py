@@ -3,7 +3,7 @@
 import os
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -40,6 +40,7 @@ class Experiment:
 
   def __init__(self, config: Mapping[str, Any]):
     self.config = config
+    self.skip: tuple[int, ...] = ()  # batches of the stream that are left out: see divergence.py
     if config["task"] not in TASKS:
       raise InputError(
         f"task={config['task']!r} is not known; wanted one of {', '.join(TASKS)}.{nearest(config['task'], TASKS)}"
@@ -115,7 +116,7 @@ class Experiment:
     return jax.device_put(TrainState(**checkpoints.restore(template)), self.shardings)
 
   def training_batches(self, start: int, stop: int | None = None) -> Batches:
-    """The batches of the steps from `start` up to `stop`, by default to the last."""
+    """The batches of the steps from `start` up to `stop`, by default to the last; without those in `skip`."""
     return training_batches(
       self.task.records,
       self.task.prepare["train"],
@@ -125,6 +126,7 @@ class Experiment:
       order=self.task.order,
       seed=self.config["seed"],
       on_error=self.config["data"]["on_error"],
+      skip=self.skip,
       **self._loading(),
     )
 
@@ -172,10 +174,13 @@ class Experiment:
       lines.append(f"accumulate={parts}: a step goes through in parts of {size} clips; each is a batch to batch norm")
     return lines
 
-  def evaluate(self, state: TrainState, log: Log, done: int, bad: BadFiles) -> dict[str, float]:
+  def evaluate(
+    self, state: TrainState, log: Log, done: int, bad: BadFiles, beat: Callable[[], None] = lambda: None
+  ) -> dict[str, float]:
     """The task's metrics on the validation list, which are logged too; of the records that can be read.
 
-    Where the state has averaged parameters, theirs are there too, with the prefix "ema_".
+    Where the state has averaged parameters, theirs are there too, with the prefix "ema_".  `beat` is called with every
+    batch.
     """
     began, records = time.perf_counter(), self.task.val_records
     batches = evaluation_batches(
@@ -186,6 +191,7 @@ class Experiment:
       on_error="raise" if self.config["data"]["on_error"] == "raise" else "skip",
       **self._loading(),
     )
+    batches.on_next = beat
     nets = {"": state.variables} | ({"ema_": state.ema} if state.ema else {})
     found, unread = self.task.evaluate(list(nets.values()), batches)
     metrics = {

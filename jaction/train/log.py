@@ -11,22 +11,31 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from jaction.errors import InputError
+from jaction.train.divergence import Diverged
 
 
 class Log:
   """The log of one run in its folder, from `start` finished steps to `total`; use it as a context manager.
 
   Each row of metrics.jsonl says after how many finished steps it was written; rows of later steps than `start` (those
-  that a killed run had made after its last checkpoint) are dropped, so that no step is there twice.
+  that a killed run had made after its last checkpoint) are dropped, so that no step is there twice.  `highest` is the
+  largest loss that is no divergence; 0: any finite one.
   """
 
   def __init__(
-    self, folder: pathlib.Path, settings: Mapping[str, Any], *, start: int, total: int, examples: int, batch_size: int
+    self,
+    folder: pathlib.Path,
+    settings: Mapping[str, Any],
+    *,
+    start: int,
+    total: int,
+    examples: int,
+    batch_size: int,
+    highest: float = 0.0,
   ):
     self._folder, self._settings = folder, settings
     self._start, self._total, self._epochs = start, total, batch_size / examples
-    self._batch_size = batch_size
+    self._batch_size, self._highest = batch_size, highest
     self.rows = _keep_rows(folder / "metrics.jsonl", start)
     self._file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
     self._events = _open_events(folder / "tb", start) if settings["tensorboard"] else None
@@ -68,15 +77,12 @@ class Log:
     `bad_files` counts the reads that failed for the step's batch and for which other videos stand in; rows that have
     any say so.
 
-    Raises InputError, naming the step, where the loss is not finite.
+    Raises Diverged where the loss is not finite, or above `highest`.
     """
     sums = {name: (float(value), float(count)) for name, (value, count) in sums.items()}
     loss = sums["loss"][0] / sums["loss"][1]
-    if not math.isfinite(loss):
-      raise InputError(
-        f"the loss is {loss} at step {step} (learning rate {lr:.3g}, gradient norm {sums['grad_norm'][0]:.3g}): lower "
-        "schedule.lr, lengthen schedule.warmup, or set optimizer.clip_norm. The last checkpoint is from before it."
-      )
+    if not math.isfinite(loss) or 0 < self._highest < loss:
+      raise Diverged(step, loss, lr, sums["grad_norm"][0])
     for name, (value, count) in sums.items():
       before = self._sums.get(name, (0.0, 0.0))
       self._sums[name] = (before[0] + value, before[1] + count)

@@ -12,12 +12,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaction.batches import put
+from jaction.batches import place_of, put
 from jaction.checkpoints import Checkpoints
 from jaction.faults import BadFiles
+from jaction.train.divergence import Diverged, Divergences
 from jaction.train.experiment import Experiment
 from jaction.train.log import Log
 from jaction.train.state import TrainState
+from jaction.train.watchdog import Watchdog
 from jaction.train.workdir import locked_workdir, open_workdir
 
 STOPPED = 75  # exit status after SIGTERM: started again, the run goes on (EX_TEMPFAIL)
@@ -30,7 +32,7 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
   machine, devices and versions).  Writes config.json, data.json, versions.json, metrics.jsonl, tb/,
   curves.png, checkpoints/ and model/, the best weights so far as a folder for jaction.load.  SIGTERM saves and raises
   SystemExit(75).  Raises InputError for a config, list or workdir that does not fit, a workdir in which another run
-  goes on, a loss that is not finite, a disk that is full.
+  goes on, a loss that is not finite (config.divergence), a disk that is full.
   """
   config = config.to_dict() if hasattr(config, "to_dict") else dict(config)
   run = Experiment(config)
@@ -39,23 +41,53 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
     checkpoints = stack.enter_context(
       Checkpoints(folder / "checkpoints", keep=config["checkpoint"]["keep"], metric=run.metric)
     )
-    state = run.first_state() if checkpoints.latest() is None else run.restore(checkpoints)
-    start = int(state.step)
-    sizes = {"examples": run.epoch, "batch_size": run.batch_size}
-    with Log(folder, config["log"], start=start, total=run.total, **sizes) as log:
-      for line in run.describe():
-        log.say(line)
-      if start:
-        log.say(f"resuming after step {start} of {run.total}")
-      if start and changes:
-        log.say(
-          "warning: bit-equality with an undisturbed run is not claimed, since this differs:\n  " + "\n  ".join(changes)
-        )
-      if start < run.total:
-        with _sigterm() as stop:
-          _steps(run, state, start, log, checkpoints, folder, stop, run.bad_files(folder, start))
-      log.curves()
+    diverged = Divergences(folder / "diverged.jsonl", config["divergence"])
+    stop = stack.enter_context(_sigterm())
+    while not _run(run, folder, checkpoints, diverged, changes, stop):
+      pass
     return run.export(checkpoints, folder)
+
+
+def _run(
+  run: Experiment,
+  folder: pathlib.Path,
+  checkpoints: Checkpoints,
+  diverged: Divergences,
+  changes: list[str],
+  stop: list[int],
+) -> bool:
+  """From the last checkpoint to the end: True; False where the run has to go back to a checkpoint, and begin anew."""
+  config, run.skip = run.config, diverged.skip
+  state = run.first_state() if checkpoints.latest() is None else run.restore(checkpoints)
+  start = int(state.step)
+  sizes = {"examples": run.epoch, "batch_size": run.batch_size, "highest": config["divergence"]["loss"]}
+  with (
+    Log(folder, config["log"], start=start, total=run.total, **sizes) as log,
+    Watchdog(config["log"]["watchdog"], log.say) as dog,
+  ):
+    for line in run.describe():
+      log.say(line)
+    if start:
+      log.say(f"resuming after step {start} of {run.total}")
+    if run.skip:
+      log.say(f"{len(run.skip)} batches are left out, at which the loss diverged before: {diverged.path}")
+    if start and changes:
+      log.say(
+        "warning: bit-equality with an undisturbed run is not claimed, since this differs:\n  " + "\n  ".join(changes)
+      )
+    if start < run.total:
+      try:
+        _steps(run, state, start, log, checkpoints, folder, stop, run.bad_files(folder, start), diverged, dog)
+      except Diverged as error:
+        log.say(f"rolling back to step {last_saved(checkpoints)}: {error.args[0]}")
+        return False
+    log.curves()
+  return True
+
+
+def last_saved(checkpoints: Checkpoints) -> int:
+  """The step that a run goes on from."""
+  return checkpoints.latest() or 0
 
 
 def _steps(
@@ -67,32 +99,54 @@ def _steps(
   folder: pathlib.Path,
   stop: list[int],
   bad: BadFiles,
+  diverged: Divergences,
+  dog: Watchdog,
 ) -> None:
-  """The steps from `start` on; whenever `stop` is filled the state is saved and SystemExit(STOPPED) raised."""
+  """The steps from `start` on; whenever `stop` is filled the state is saved and SystemExit(STOPPED) raised.
+
+  Raises Diverged where the run is to go on from the last checkpoint, without the batches in `diverged`.
+  """
+  minutes, saved_at = run.config["checkpoint"]["minutes"], time.monotonic()
+
+  def finished(done: int, lr: float, sums: Any, waited: float, faults: int, numbers: np.ndarray) -> None:
+    try:
+      log.step(done, lr, sums, waited, faults)
+    except Diverged as error:
+      ids = [run.task.records[number].id for number in numbers]
+      diverged.note(error, batch=place_of(done - 1, run.skip), since=last_saved(checkpoints), records=ids)
+      raise
+
+  dog.stage("data", ": the first batch")
   with run.training_batches(start) as batches, concurrent.futures.ThreadPoolExecutor(1) as watcher:
-    batch, waited, pending = put(next(batches), run.mesh), 0.0, None
-    faults = run.note_bad(batches, bad, start + 1)
+    fetched, waited, pending = next(batches), 0.0, None
+    batch, faults = put(fetched, run.mesh), run.note_bad(batches, bad, start + 1)
     for done in range(start + 1, run.total + 1):
-      lr = run.schedule(done - 1)
+      dog.stage("step", f", step {done}" + (", which compiles" if done == start + 1 else ""))
+      lr, numbers = run.schedule(done - 1), np.asarray(fetched["index"])
       state, sums = run.step(state, batch, np.float32(lr))
       if pending:  # one step behind, so that the device never waits for the log
-        log.step(*pending)
-      pending = (done, lr, sums, waited, faults)
+        finished(*pending)
+      pending = (done, lr, sums, waited, faults, numbers)
       if done < run.total:  # the next batch is fetched and on its way while the device computes
+        dog.stage("data", f", the batch of step {done + 1}")
         fetched, waited = _fetch(batches, sums["loss"][0], watcher)
         batch, faults = put(fetched, run.mesh), run.note_bad(batches, bad, done + 1)
       last = done == run.total
       evaluates = run.has_val and (last or (run.eval_every and done % run.eval_every == 0))
-      saves = last or evaluates or stop or (run.save_every and done % run.save_every == 0)
-      if not saves:
+      due = (run.save_every and done % run.save_every == 0) or 0 < minutes * 60 <= time.monotonic() - saved_at
+      if not (last or evaluates or stop or due):
         continue
-      log.step(*pending)  # before anything is saved: a state behind a loss that is not finite never is
+      dog.stage("step", f", step {done}")
+      finished(*pending)  # before anything is saved: a state behind a loss that is not finite never is
       pending = None
       log.flush(done)
       if evaluates:
+        dog.stage("evaluation", f" after step {done}")
         state = run.settled(state, done)
-      metrics = run.evaluate(state, log, done, bad) if evaluates else None
+      metrics = run.evaluate(state, log, done, bad, dog.beat) if evaluates else None
+      dog.stage("save", f" of step {done}")
       checkpoints.save(done, state.tree(), metrics)
+      saved_at = time.monotonic()
       if metrics and checkpoints.best() == done and not last:
         run.export(checkpoints, folder)
         log.curves()

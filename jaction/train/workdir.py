@@ -24,7 +24,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "nump
 FREE = (
   *("log", "data.root", "data.threads", "data.processes", "data.recycle", "data.timeout", "data.prefetch"),
   *("data.cache_mb", "data.on_error", "data.max_errors"),  # places before a bad file stay what they were
-  *("eval.batch_size", "checkpoint.keep"),
+  *("eval.batch_size", "checkpoint.keep", "checkpoint.minutes", "divergence.limit"),
   "mesh",  # the sums' order: said at the start, as another number of devices is
 )
 
