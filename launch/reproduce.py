@@ -110,7 +110,9 @@ def find_row(given: str) -> tuple[str, str, dict[str, Any]]:
   if found is None:
     raise InputError(f"--row={given}: no config of this name.{nearest(name, names())}")
   config, form = found
-  rows = getattr(importlib.import_module(f"jaction.configs.{config}"), "PUBLISHED", {})
+  rows = published_rows(config)
+  if not rows and (task := importlib.import_module(f"jaction.configs.{config}").get_config().task) != "recognition":
+    raise InputError(f"--row={given}: a config of {task}; reproduce measures recognition alone")
   if not rows:
     raise InputError(f"--row={given}: nothing is published for {config}")
   key = key or form or (next(iter(rows)) if len(rows) == 1 else "")
@@ -119,6 +121,13 @@ def find_row(given: str) -> tuple[str, str, dict[str, Any]]:
     raise InputError(f"--row={given}: {'several rows' if not key else 'no such row'}; wanted one of {shown}")
   full = f"{config}:{form or key.split(',')[0]}" if _has_forms(config) else config
   return full, key, rows[key]
+
+
+def published_rows(config: str) -> dict[str, dict[str, Any]]:
+  """PUBLISHED of a packaged config of recognition; of others, and where there is none, {}."""
+  module = importlib.import_module(f"jaction.configs.{config}")
+  rows = getattr(module, "PUBLISHED", {})
+  return rows if rows and module.get_config().task == "recognition" else {}
 
 
 def _has_forms(config: str) -> bool:
@@ -191,7 +200,7 @@ def _model(config: dict[str, Any], path: str) -> tuple[Any, Any]:
 
 def _print_rows() -> None:
   for name in names():
-    for key, row in getattr(importlib.import_module(f"jaction.configs.{name}"), "PUBLISHED", {}).items():
+    for key, row in published_rows(name).items():
       values = "  ".join(f"{metric} {value}" for metric, value in row.items() if metric not in NOT_METRICS)
       print(f"{name}:{key}\n    {values}  {row['checkpoint']}")
 

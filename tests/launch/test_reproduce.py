@@ -12,7 +12,7 @@ from jaction.converters import to_torch
 from jaction.converters.writer import write_checkpoint
 from jaction.errors import InputError
 from jaction.folders import save_model
-from jaction.launch.reproduce import find_row, main, protocol
+from jaction.launch.reproduce import find_row, main, protocol, published_rows
 from jaction.launch.train import names, parse_config
 from jaction.models import create_model, initialize
 from jaction.predict.scoring import average_views
@@ -84,8 +84,7 @@ def test_a_row_of_the_zoo_from_a_pytorch_file(toy, tmp_path, capsys):
 def test_every_published_row_has_a_protocol_that_can_be_built():
   seen = 0
   for name in names():
-    module = __import__(f"jaction.configs.{name}", fromlist=["PUBLISHED"])
-    for key, row in getattr(module, "PUBLISHED", {}).items():
+    for key, row in published_rows(name).items():
       config, found, same = find_row(f"{name}:{key}")
       assert (found, same) == (key, row)
       made = protocol(parse_config([f"--config={config}"]).to_dict(), row)
@@ -115,6 +114,7 @@ def test_the_references_own_names_find_their_rows():
     (["--row=toy_tsm", "--checkpoint=x", "--data=x"], "x"),
     (["--row=toy_tsm", "--checkpoint=x", "--data=x", "--batch-size=0"], "--batch-size=0: wanted 1"),
     (["--row=i3d_r50_heavy_8x8x1_100e_kinetics400_rgb", "--checkpoint=x", "--data=x"], "nothing is published"),
+    (["--row=bmn_400x100_2x8_9e_activitynet_feature", "--checkpoint=x", "--data=x"], "a config of localization"),
   ],
 )
 def test_a_mistake_is_one_clear_error(argv, message):
