@@ -82,7 +82,7 @@ def open_workdir(
   """
   folder = _make(workdir)
   config, data = (json.loads(json.dumps(value)) for value in (config, data))  # as from a file: tuples are lists
-  versions = collect_versions() | {"mesh": config.get("mesh")}
+  versions = collect_versions() | {key: config[key] for key in ("mesh",) if key in config}
   if not (folder / "config.json").exists():
     if any((folder / name).exists() for name in ("checkpoints", "metrics.jsonl")):
       raise InputError(

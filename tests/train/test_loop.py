@@ -101,7 +101,7 @@ def test_sigterm_saves_and_the_resumed_run_is_bit_exact(finished, config, tmp_pa
 def test_one_device_gives_the_curve_of_eight(finished, config, tmp_path, monkeypatch):
   from jaction.train import experiment, mesh
 
-  monkeypatch.setattr(experiment, "make_mesh", lambda: mesh.make_mesh(jax.devices()[:1]))
+  monkeypatch.setattr(experiment, "make_mesh", lambda model: mesh.make_mesh(jax.devices()[:1], model=model))
   config.duration.steps, config.eval.every.steps = 12, 12
   config.schedule.name = "constant"  # so that the first steps are those of a longer run
   train(config, tmp_path / "one")

@@ -27,10 +27,10 @@ def test_a_run_cut_off_in_an_evaluation_resumes_to_the_bit_and_exports_the_avera
   assert "learning rate 0.0015 = 0.003 x 16 / 32 (schedule.reference_batch)" in capfd.readouterr().err
   evaluate = Experiment.evaluate
 
-  def cut(run, state, log, done, bad):
+  def cut(run, state, log, done, *more):
     if done == 5:
       raise KeyboardInterrupt
-    return evaluate(run, state, log, done, bad)
+    return evaluate(run, state, log, done, *more)
 
   monkeypatch.setattr(Experiment, "evaluate", cut)
   with pytest.raises(KeyboardInterrupt):
