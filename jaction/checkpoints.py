@@ -80,7 +80,9 @@ class Checkpoints:
     if step in self.steps():
       return
     # Copies: on CPU device_get gives a view of a buffer that the next step is allowed to write over.
-    arrays = jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(state))
+    # Of several processes each writes what it holds, and nothing goes on before the end of it.
+    several = jax.process_count() > 1
+    arrays = state if several else jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(state))
     metrics = {k: float(v) for k, v in metrics.items()} if metrics else None
     try:
       self._manager.save(step, args=ocp.args.PyTreeSave(arrays), metrics=metrics)

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import os
 import pathlib
 import re
 import sys
@@ -26,6 +27,10 @@ Trains CONFIG in DIR; started again with the same DIR it goes on from the last c
   --workdir     the folder for checkpoints, metrics, curves and the trained model
   --config.KEY  another value for a key, such as --config.schedule.lr=0.01; a tuple is written "(1, 2)"
 
+With several processes, each is started with the same flags and these:
+  --coordinator=HOST:PORT --processes=N --process_id=0 ... N-1, or --distributed where JAX knows the cluster (Slurm,
+                Open MPI, Kubernetes, TPU pods)
+
 A duration has three keys, of which one is above zero: --config.duration.epochs=0 --config.duration.steps=100
 With --config given, --help lists its keys.
 """
@@ -42,6 +47,10 @@ def main(argv: list[str]) -> int | None:
   """Parses the flags and trains; see USAGE."""
   values = flags.FlagValues()
   workdir = flags.DEFINE_string("workdir", None, "the run's folder", flag_values=values)
+  coordinator = flags.DEFINE_string("coordinator", None, "host:port of the first process", flag_values=values)
+  processes = flags.DEFINE_integer("processes", None, "of the run", lower_bound=1, flag_values=values)
+  process_id = flags.DEFINE_integer("process_id", None, "number of this one, from 0", lower_bound=0, flag_values=values)
+  distributed = flags.DEFINE_bool("distributed", False, "several processes, as the cluster says", flag_values=values)
   argv, asked = _without_help(_resolved(argv))
   config = parse_config(argv, values)
   if asked or config is None:
@@ -57,9 +66,15 @@ def main(argv: list[str]) -> int | None:
     raise InputError("--workdir is missing: wanted the folder for checkpoints, metrics, curves and the trained model")
   absl_logging.set_verbosity(absl_logging.ERROR)  # orbax tells of each file that it writes
   logging.getLogger("jax").setLevel(logging.ERROR)
+  if distributed.value or coordinator.value or "JAX_COORDINATOR_ADDRESS" in os.environ:
+    from jaction.train.distributed import start  # deferred as well
+
+    start(coordinator.value, processes.value, process_id.value)
   from jaction.train.loop import train  # deferred, so that --help is quick
 
   metrics = train(config, workdir.value)
+  if not metrics:  # of several processes the first has them
+    return 0
   table = rich.table.Table("metric", "value", title=f"{workdir.value}: {config.model.name}")
   for name, value in metrics.items():
     table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))

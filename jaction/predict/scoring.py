@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaction.clips.device import normalize
@@ -91,7 +92,10 @@ def make_predict_step(
     for start in range(0, count, size):
       # The last part starts early rather than being short: a second shape would be compiled a second time.
       first = min(start, count - size)
-      parts.append(views(variables, clips[:, first : first + size])[:, start - first :])
+      part = clips[:, first : first + size]
+      if mesh is not None and jax.process_count() > 1:  # each process has rows of its own; the scores are all rows'
+        part = jax.make_array_from_process_local_data(split, part)
+      parts.append(views(variables, part)[:, start - first :])
     return join(parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1))
 
   return step
@@ -126,6 +130,8 @@ def score_batches(
   try:
     for batch in batches:
       small = {name: batch[name] for name in ("label", "mask", "index")}
+      if jax.process_count() > 1:
+        small = multihost_utils.process_allgather(small, tiled=True)
       waiting.append((step(variables, batch["clips"]), small))
       if len(waiting) > 1:  # one step behind, so that decoding and the device overlap
         fetch()

@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
+
 from jaction.errors import InputError, nearest
 
 ACTIONS = ("stop", "rollback")
@@ -59,9 +61,8 @@ class Divergences:
     if self._action == "rollback" and spent:
       row["action"] = "stop"
     self.rows.append(row)
-    new = self.path.with_suffix(".jsonl.new")
-    new.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
-    os.replace(new, self.path)
+    if jax.process_index() == 0:  # of several processes, which all come to the same
+      self._write()
     if row["action"] == "rollback":
       return
     why = (
@@ -73,3 +74,8 @@ class Divergences:
       f"{error} The records of the batch, and the steps since that checkpoint ({since + 1} to {error.step}), are in "
       f"{self.path}; {why}"
     ) from error
+
+  def _write(self) -> None:
+    new = self.path.with_suffix(".jsonl.new")
+    new.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+    os.replace(new, self.path)

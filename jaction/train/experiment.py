@@ -52,6 +52,10 @@ class Experiment:
     check_parts(config, self.mesh.devices.size)
     check_batch_size("eval.batch_size", config["eval"]["batch_size"], self.mesh)
     self.task = TASKS[config["task"]](config, self.mesh)
+    if jax.process_count() > 1 and config["task"] != "recognition":
+      raise InputError(
+        f"task={config['task']!r} in {jax.process_count()} processes: wanted one process, or recognition"
+      )
     self.epoch, self.metric, self.has_val = self.task.epoch, self.task.metric, bool(self.task.val_records)
     cached = config["data"]["cache_mb"]
     self.cache = FrameCache(int(cached * 2**20)) if cached else None
@@ -133,10 +137,18 @@ class Experiment:
   def _loading(self) -> dict[str, Any]:
     data = self.config["data"]
     processes = Processes(data["processes"], data["recycle"], data["timeout"])
-    return {"threads": data["threads"], "processes": processes, "prefetch": data["prefetch"], "cache": self.cache}
+    shard = jax.process_index(), jax.process_count()
+    return {
+      "shard": shard,
+      "threads": data["threads"],
+      "processes": processes,
+      "prefetch": data["prefetch"],
+      "cache": self.cache,
+    }
 
   def bad_files(self, folder: pathlib.Path, start: int) -> BadFiles:
-    return BadFiles(folder / "bad_files.jsonl", limit=self.config["data"]["max_errors"], start=start)
+    name = f"bad_files_{jax.process_index()}.jsonl" if jax.process_index() else "bad_files.jsonl"
+    return BadFiles(folder / name, limit=self.config["data"]["max_errors"], start=start)
 
   def note_bad(self, batches: Batches, bad: BadFiles, step: int) -> int:
     """Writes what could not be read for the batches of training given until now, the last for `step`; how many."""
@@ -216,7 +228,8 @@ class Experiment:
     averages = self.config["eval"]["metric"].startswith("ema_")
     variables = checkpoints.restore({"ema": shapes}, best)["ema"] if averages else checkpoints.restore(shapes, best)
     metrics = checkpoints.metrics(best)
-    folders.save_model(
+    save = folders.save_model if jax.process_index() == 0 else lambda *_, **__: None  # all take part in the reading
+    save(
       folder / "model",
       name=self.config["model"]["name"],
       fields=self.task.fields,

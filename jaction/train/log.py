@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
@@ -36,10 +37,12 @@ class Log:
     self._folder, self._settings = folder, settings
     self._start, self._total, self._epochs = start, total, batch_size / examples
     self._batch_size, self._highest = batch_size, highest
-    self.rows = _keep_rows(folder / "metrics.jsonl", start)
-    self._file = open(folder / "metrics.jsonl", "a", encoding="utf-8")
-    self._events = _open_events(folder / "tb", start) if settings["tensorboard"] else None
-    self._console = Console(stderr=True)
+    self._silent = bool(jax.process_index())  # of several processes the first speaks
+    path = os.devnull if self._silent else folder / "metrics.jsonl"
+    self.rows = [] if self._silent else _keep_rows(path, start)
+    self._file = open(path, "a", encoding="utf-8")
+    self._events = _open_events(folder / "tb", start) if settings["tensorboard"] and not self._silent else None
+    self._console = Console(stderr=True, quiet=self._silent)
     bar = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[said]}"))
     live = settings["progress"] and self._console.is_terminal
     self._bar = Progress(*bar, console=self._console, disable=not live)
@@ -144,7 +147,7 @@ class Log:
 
   def curves(self) -> None:
     """Writes curves.png from all rows."""
-    if self._settings["curves"] and self.rows:
+    if self._settings["curves"] and self.rows and not self._silent:
       draw_curves(self.rows, self._folder / "curves.png")
 
 

@@ -6,15 +6,17 @@ import os
 import pathlib
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 
 from jaction.batches import place_of, put
 from jaction.checkpoints import Checkpoints
 from jaction.faults import BadFiles
+from jaction.train.distributed import is_first, meet, stop_asked
 from jaction.train.divergence import Diverged, Divergences
 from jaction.train.experiment import Experiment
 from jaction.train.log import Log
@@ -37,15 +39,25 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
   config = config.to_dict() if hasattr(config, "to_dict") else dict(config)
   run = Experiment(config)
   with contextlib.ExitStack() as stack:
-    folder, changes = open_workdir(stack.enter_context(locked_workdir(workdir)), config, run.task.facts())
+    folder, changes = stack.enter_context(locked_workdir(workdir)), []
+    if is_first():
+      folder, changes = open_workdir(folder, config, run.task.facts())
+    meet("the workdir")
     checkpoints = stack.enter_context(
       Checkpoints(folder / "checkpoints", keep=config["checkpoint"]["keep"], metric=run.metric)
     )
     diverged = Divergences(folder / "diverged.jsonl", config["divergence"])
-    stop = stack.enter_context(_sigterm())
+    stop = stack.enter_context(stop_asked(_sigterm))
     while not _run(run, folder, checkpoints, diverged, changes, stop):
       pass
-    return run.export(checkpoints, folder)
+    return _exported(run, checkpoints, folder)
+
+
+def _exported(run: Experiment, checkpoints: Checkpoints, folder: pathlib.Path) -> dict[str, float]:
+  """The model folder, written by the first process; the metrics of the last and of the best step."""
+  metrics = run.export(checkpoints, folder)
+  meet("the model folder")
+  return metrics if is_first() else {}
 
 
 def _run(
@@ -54,7 +66,7 @@ def _run(
   checkpoints: Checkpoints,
   diverged: Divergences,
   changes: list[str],
-  stop: list[int],
+  stop: Callable[[int], bool],
 ) -> bool:
   """From the last checkpoint to the end: True; False where the run has to go back to a checkpoint, and begin anew."""
   config, run.skip = run.config, diverged.skip
@@ -97,21 +109,23 @@ def _steps(
   log: Log,
   checkpoints: Checkpoints,
   folder: pathlib.Path,
-  stop: list[int],
+  stop: Callable[[int], bool],
   bad: BadFiles,
   diverged: Divergences,
   dog: Watchdog,
 ) -> None:
-  """The steps from `start` on; whenever `stop` is filled the state is saved and SystemExit(STOPPED) raised.
+  """The steps from `start` on; where `stop(step)` says so the state is saved and SystemExit(STOPPED) raised.
 
   Raises Diverged where the run is to go on from the last checkpoint, without the batches in `diverged`.
   """
   minutes, saved_at = run.config["checkpoint"]["minutes"], time.monotonic()
 
-  def finished(done: int, lr: float, sums: Any, waited: float, faults: int, numbers: np.ndarray) -> None:
+  def finished(done: int, lr: float, sums: Any, waited: float, faults: int, numbers: Any) -> None:
     try:
       log.step(done, lr, sums, waited, faults)
     except Diverged as error:
+      if jax.process_count() > 1:
+        numbers = multihost_utils.process_allgather(numbers, tiled=True)
       ids = [run.task.records[number].id for number in numbers]
       diverged.note(error, batch=place_of(done - 1, run.skip), since=last_saved(checkpoints), records=ids)
       raise
@@ -133,8 +147,11 @@ def _steps(
         batch, faults = put(fetched, run.mesh), run.note_bad(batches, bad, done + 1)
       last = done == run.total
       evaluates = run.has_val and (last or (run.eval_every and done % run.eval_every == 0))
-      due = (run.save_every and done % run.save_every == 0) or 0 < minutes * 60 <= time.monotonic() - saved_at
-      if not (last or evaluates or stop or due):
+      due = (run.save_every and done % run.save_every == 0) or (
+        minutes and _agreed(time.monotonic() - saved_at >= minutes * 60)
+      )
+      stopping = stop(done)
+      if not (last or evaluates or stopping or due):
         continue
       dog.stage("step", f", step {done}")
       finished(*pending)  # before anything is saved: a state behind a loss that is not finite never is
@@ -148,12 +165,19 @@ def _steps(
       checkpoints.save(done, state.tree(), metrics)
       saved_at = time.monotonic()
       if metrics and checkpoints.best() == done and not last:
-        run.export(checkpoints, folder)
+        _exported(run, checkpoints, folder)
         log.curves()
       log.restart_clock()
-      if stop and not last:
+      if stopping and not last:
         log.say(f"stopped by SIGTERM after step {done}, which is saved: the same command goes on from there")
         raise SystemExit(STOPPED)
+
+
+def _agreed(wanted: bool) -> bool:
+  """What the first process says."""
+  if jax.process_count() == 1:
+    return wanted
+  return bool(multihost_utils.broadcast_one_to_all(np.int32(wanted)))
 
 
 def _fetch(

@@ -1,5 +1,6 @@
 """Precise batch norm: the statistics of norms taken anew over many batches, in place of running averages."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def make_statistics(
       momenta["/".join(context.module.path)] = context.module.momentum
     return next_call(*args, **kwargs)
 
-  @jax.jit
+  @functools.partial(jax.jit, out_shardings=whole(mesh))
   def of_batch(variables, batch, step, number):
     dropout = jax.random.fold_in(jax.random.fold_in(key, step), number)
     with nn.intercept_methods(noting):

@@ -1,0 +1,122 @@
+"""One run in two processes of four devices each: the training of one process, killed or not."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+TINY = pathlib.Path(__file__).with_name("tiny.py")
+SGD = ("--config.optimizer.name=sgd", "--config.schedule.lr=0.02", "--config.model.fields.dropout=0.0")
+SHORT = ("--config.duration.steps=20", "--config.eval.every.steps=10", "--config.checkpoint.every.steps=5")
+
+
+def free_port():
+  with socket.socket() as server:
+    server.bind(("127.0.0.1", 0))
+    return server.getsockname()[1]
+
+
+def start(workdir, data, *flags, count=2, devices=4):
+  """The processes of one run."""
+  environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
+  environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+  command = [sys.executable, "-m", "jaction.launch.train", f"--config={TINY}", f"--workdir={workdir}"]
+  command += [f"--config.data.root={data}", "--config.log.progress=False", *flags]
+  port = free_port()
+  several = lambda i: [f"--coordinator=127.0.0.1:{port}", f"--processes={count}", f"--process_id={i}"]  # noqa: E731
+  options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
+  return [subprocess.Popen(command + (several(i) if count > 1 else []), **options) for i in range(count)]
+
+
+def finish(processes, code=0):
+  outputs = [process.communicate(timeout=240)[0] for process in processes]
+  assert [process.returncode for process in processes] == [code] * len(processes), "\n".join(outputs)
+  return outputs
+
+
+def saved(workdir):
+  folder = workdir / "checkpoints"
+  return max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0) if folder.exists() else 0
+
+
+def state(workdir):
+  with ocp.CheckpointManager(workdir / "checkpoints", item_handlers=ocp.PyTreeCheckpointHandler()) as manager:
+    saved_tree = manager.item_metadata(manager.latest_step()).tree
+    kinds = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), saved_tree)
+    tree = manager.restore(manager.latest_step(), args=ocp.args.PyTreeRestore(restore_args=kinds))
+  flat = ocp.tree.to_flat_dict(tree, sep="/")
+  return {path: np.asarray(leaf) for path, leaf in flat.items()}
+
+
+def rows(workdir, kind):
+  lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+  return [line for line in lines if line["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_set, tmp_path_factory):
+  """The workdir of an undisturbed run in two processes."""
+  workdir = tmp_path_factory.mktemp("two") / "run"
+  outputs = finish(start(workdir, tiny_set, *SGD, *SHORT))
+  assert "top1" in outputs[0] and "top1" not in outputs[1]  # the first process speaks
+  return workdir
+
+
+def test_two_processes_of_four_devices_are_one_process_of_eight(whole, tiny_set, tmp_path):
+  finish(start(tmp_path, tiny_set, *SGD, *SHORT, count=1, devices=8))
+  one, two = state(tmp_path), state(whole)
+  assert one.keys() == two.keys() and int(one["step"]) == 20
+  params = [path for path in one if path.startswith("params/")]
+  largest = max(np.abs(one[path]).max() for path in params)
+  assert max(np.abs(one[path] - two[path]).max() for path in params) <= 1e-5 * largest
+  for a, b in zip(rows(tmp_path, "val"), rows(whole, "val"), strict=True):  # 11 videos: no multiple of anything
+    assert a["top1"] == b["top1"] and a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+  assert [row["step"] for row in rows(whole, "train")] == [row["step"] for row in rows(tmp_path, "train")]
+
+
+def disturb(folder, data, draw, how):
+  """Sends the signal to one of the two processes soon after the run has got further than it was."""
+  before, processes = saved(folder), start(folder, data, *SGD, *SHORT)
+  while all(process.poll() is None for process in processes) and saved(folder) == before:
+    time.sleep(0.002)
+  time.sleep(draw.uniform(0, 0.3))
+  victim = draw.choice(processes)
+  victim.send_signal(how)
+  if how == signal.SIGKILL:  # the other one ends by itself, as its peer gives no sign
+    for process in processes:
+      process.communicate(timeout=120)
+    assert victim.returncode in (-signal.SIGKILL, 0)
+    return
+  outputs = [process.communicate(timeout=120)[0] for process in processes]
+  codes = {process.returncode for process in processes}
+  assert codes in ({75}, {0}), "\n".join(outputs)  # both stop after the same step, or had ended
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_killed_run_of_two_processes_ends_bit_equal_to_an_undisturbed_one(how, times, whole, tiny_set, tmp_path):
+  draw = random.Random(times)
+  for number in range(times):
+    folder = tmp_path / str(number)
+    disturb(folder, tiny_set, draw, how)
+    finish(start(folder, tiny_set, *SGD, *SHORT))
+    one, two = state(whole), state(folder)
+    assert one.keys() == two.keys() and [path for path in one if one[path].tobytes() != two[path].tobytes()] == []
+
+
+def test_parameters_split_over_processes_are_saved_and_end_at_the_same_numbers(whole, tiny_set, tmp_path):
+  finish(start(tmp_path, tiny_set, *SGD, *SHORT, "--config.mesh.model=8"))
+  one, two = state(whole), state(tmp_path)
+  params = [path for path in one if path.startswith("params/")]
+  largest = max(np.abs(one[path]).max() for path in params)
+  assert max(np.abs(one[path] - two[path]).max() for path in params) <= 1e-4 * largest
