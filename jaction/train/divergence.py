@@ -1,4 +1,4 @@
-"""A loss that is not finite: what is written about it, and which batches a run that rolls back leaves out."""
+"""A loss or gradient that is not finite: what is written about it, and which batches a rollback leaves out."""
 
 import json
 import os
@@ -14,7 +14,7 @@ ACTIONS = ("stop", "rollback")
 
 
 class Diverged(InputError):
-  """The loss of step number `step` (from 1) is not finite, or above what is allowed."""
+  """The loss or the gradient of step number `step` (from 1) is not finite, or the loss above what is allowed."""
 
   def __init__(self, step: int, loss: float, lr: float, grad_norm: float):
     super().__init__(

@@ -80,12 +80,13 @@ class Log:
     `bad_files` counts the reads that failed for the step's batch and for which other videos stand in; rows that have
     any say so.
 
-    Raises Diverged where the loss is not finite, or above `highest`.
+    Raises Diverged where the loss or the gradient's norm is not finite, or the loss above `highest`.
     """
     sums = {name: (float(value), float(count)) for name, (value, count) in sums.items()}
-    loss = sums["loss"][0] / sums["loss"][1]
-    if not math.isfinite(loss) or 0 < self._highest < loss:
-      raise Diverged(step, loss, lr, sums["grad_norm"][0])
+    loss, norm = sums["loss"][0] / sums["loss"][1], sums["grad_norm"][0]
+    # The norm too: behind such a gradient the parameters are spoilt, which the loss shows only a step later.
+    if not (math.isfinite(loss) and math.isfinite(norm)) or 0 < self._highest < loss:
+      raise Diverged(step, loss, lr, norm)
     for name, (value, count) in sums.items():
       before = self._sums.get(name, (0.0, 0.0))
       self._sums[name] = (before[0] + value, before[1] + count)

@@ -24,7 +24,8 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "nump
 FREE = (
   *("log", "data.root", "data.threads", "data.processes", "data.recycle", "data.timeout", "data.prefetch"),
   *("data.cache_mb", "data.on_error", "data.max_errors"),  # places before a bad file stay what they were
-  *("eval.batch_size", "checkpoint.keep", "checkpoint.minutes", "divergence.limit"),
+  *("eval.batch_size", "checkpoint.keep", "checkpoint.minutes"),
+  *("divergence.action", "divergence.limit"),  # what is left out is written down, in diverged.jsonl
   "mesh",  # the sums' order: said at the start, as another number of devices is
 )
 
@@ -90,6 +91,9 @@ def open_workdir(
       )
     return _begin(folder, config, data, versions)
   if not _has_result(folder):
+    diverged = folder / "diverged.jsonl"
+    if diverged.exists() and differences(_read(folder / "config.json"), config):
+      diverged.unlink()  # of another run, whose batches are none of this one's
     return _begin(folder, config, data, versions)
   differing = differences(_read(folder / "config.json"), config)
   if differing:

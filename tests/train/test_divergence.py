@@ -104,6 +104,50 @@ def test_a_run_stops_when_its_rollbacks_are_spent_and_goes_on_with_more(config, 
   assert train(config, tmp_path)["step"] == 24
 
 
+def test_a_stopped_run_goes_on_in_its_workdir_where_rollback_is_asked_for(config, tmp_path, poisoned):
+  config.duration.steps = 24
+  with pytest.raises(InputError, match="rollback"):
+    train(config, tmp_path / "stopped")
+  config.divergence.action = "rollback"
+  metrics = train(config, tmp_path / "stopped")
+  assert [row["action"] for row in rows(tmp_path / "stopped")] == ["stop", "rollback", "rollback"]
+  assert train(config, tmp_path / "other") == metrics
+  assert leaves(tmp_path / "stopped") == leaves(tmp_path / "other")
+
+
+def test_a_gradient_that_is_not_finite_under_a_finite_loss_is_never_saved(config, tmp_path, monkeypatch):
+  make = experiment.make_train_step
+
+  def poisoning(*args, **options):
+    step = make(*args, **options)
+
+    def once(state, batch, lr):
+      done = int(state.step) + 1
+      state, sums = step(state, batch, lr)
+      if done == 6 and not (tmp_path / "diverged.jsonl").exists():  # 6 is saved, and its loss shows nothing
+        state = state.replace(params=jax.tree.map(lambda leaf: leaf * np.float32("nan"), state.params))
+        sums = sums | {"grad_norm": (np.float32("nan"), np.float32(1))}
+      return state, sums
+
+    return once
+
+  monkeypatch.setattr(experiment, "make_train_step", poisoning)
+  config.divergence.action, config.duration.steps = "rollback", 12
+  assert train(config, tmp_path)["step"] == 12
+  (row,) = rows(tmp_path)
+  assert (row["step"], row["batch"], row["since"]) == (6, 5, 3) and np.isfinite(float(row["loss"]))
+
+
+def test_a_workdir_begun_anew_with_another_config_leaves_no_batch_out(config, tmp_path):
+  config.divergence.action, config.divergence.loss, config.divergence.limit = "rollback", 0.5, 1
+  with pytest.raises(InputError, match="limit=1 rollbacks are spent"):
+    train(config, tmp_path)  # before the first checkpoint
+  assert rows(tmp_path)[0]["action"] == "rollback"
+  config.divergence.loss, config.duration.steps = 0.0, 6
+  train(config, tmp_path)
+  assert not (tmp_path / "diverged.jsonl").exists()
+
+
 def test_a_loss_above_the_limit_counts_as_a_divergence(config, tmp_path):
   config.divergence.loss = 0.5
   with pytest.raises(InputError, match=r"the loss is 1\.\d+ at step 1 "):
