@@ -3,10 +3,11 @@
 A step is written into a temporary folder that is renamed once it is complete, so a folder named by a number is whole.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -38,9 +39,9 @@ class Checkpoints:
       preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
       save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
       best_fn=self._score if metric else None,  # without it orbax writes no metrics
-      enable_async_checkpointing=False,  # the arrays are donated to the next step: what is saved must be out before it
       cleanup_tmp_directories=True,
     )
+    self._saving = -1, 0  # step and bytes of the last save
     self._manager = ocp.CheckpointManager(self.folder, options=options, item_handlers=ocp.PyTreeCheckpointHandler())
 
   def _score(self, metrics: Mapping[str, float]) -> float:
@@ -49,18 +50,27 @@ class Checkpoints:
   def __enter__(self) -> "Checkpoints":
     return self
 
-  def __exit__(self, *_: object) -> None:
-    self.close()
+  def __exit__(self, kind: type | None, *_: object) -> None:
+    if kind is None:
+      self.close()
+      return
+    with contextlib.suppress(Exception):  # what went wrong first is what people have to know
+      self._manager.close()
 
   def close(self) -> None:
-    self._manager.close()
+    """Waits for the end of a save that is under way; CheckpointError where it failed."""
+    try:
+      self.settle()
+    finally:
+      self._manager.close()
 
   def steps(self) -> list[int]:
     """The saved steps, in order."""
     return sorted(self._manager.all_steps())
 
   def latest(self) -> int | None:
-    """The last saved step, or None."""
+    """The last saved step, or None; waits for a save that is under way."""
+    self.settle()
     return self._manager.latest_step()
 
   def best(self) -> int | None:
@@ -72,11 +82,13 @@ class Checkpoints:
     """The metrics that a step was saved with; empty where it was saved with none."""
     return dict(self._manager.metrics(step) or {})
 
-  def save(self, step: int, state: Any, metrics: Mapping[str, float] | None = None) -> None:
-    """Writes `state` (any pytree of arrays) under `step` and returns when it is on disk.
+  def save(self, step: int, state: Any, metrics: Mapping[str, float] | None = None, *, wait: bool = True) -> None:
+    """Writes `state` (any pytree of arrays) under `step`, and returns when it is on disk.
 
-    Raises CheckpointError where it cannot be written, most often on a full disk; earlier checkpoints stay whole.
+    With wait=False it returns when the state is copied, and the next call of this object waits for the end.  Raises
+    CheckpointError where a state cannot be written, most often on a full disk; earlier checkpoints stay whole.
     """
+    self.settle()
     if step in self.steps():
       return
     # Copies: on CPU device_get gives a view of a buffer that the next step is allowed to write over.
@@ -84,11 +96,23 @@ class Checkpoints:
     several = jax.process_count() > 1
     arrays = state if several else jax.tree.map(lambda x: np.array(x, copy=True), jax.device_get(state))
     metrics = {k: float(v) for k, v in metrics.items()} if metrics else None
-    try:
+    self._saving = step, sum(x.nbytes for x in jax.tree.leaves(arrays))
+    with self._failing():
       self._manager.save(step, args=ocp.args.PyTreeSave(arrays), metrics=metrics)
+    if wait or several:
+      self.settle()
+
+  def settle(self) -> None:
+    """Waits for the end of a save that is under way; CheckpointError where it failed."""
+    with self._failing():
       self._manager.wait_until_finished()
+
+  @contextlib.contextmanager
+  def _failing(self) -> Iterator[None]:
+    try:
+      yield
     except (OSError, ValueError, RuntimeError) as error:  # tensorstore reports a failed write as a ValueError
-      size = sum(x.nbytes for x in jax.tree.leaves(arrays))
+      step, size = self._saving
       free = shutil.disk_usage(self.folder).free
       raise CheckpointError(
         f"step {step} could not be saved in {self.folder}: {_first_line(error)}. "
@@ -102,6 +126,7 @@ class Checkpoints:
     `template` may leave out whole top-level entries (parameters alone are restored so).  Raises CheckpointError where
     there is no such step, or where a name, shape or dtype differs; every difference is listed.
     """
+    self.settle()
     step = self.latest() if step is None else step
     if step is None or step not in self.steps():
       raise CheckpointError(f"{self.folder} holds no checkpoint of step {step}; it holds {self.steps() or 'none'}")

@@ -120,3 +120,34 @@ def test_impossible_settings_are_refused(tmp_path):
     Checkpoints(tmp_path, keep=0)
   with pytest.raises(CheckpointError, match="'mxa'"):
     Checkpoints(tmp_path, mode="mxa")
+
+
+def test_a_save_that_need_not_be_waited_for_is_whole_when_the_next_call_returns(tmp_path):
+  state = {"w": np.arange(200_000, dtype=np.float32)}
+  with Checkpoints(tmp_path, keep=9) as checkpoints:
+    for step in range(1, 4):
+      checkpoints.save(step, state, wait=False)
+      state["w"] = state["w"] + 1
+      state["w"][0] = -step  # what is written over afterwards was copied
+    assert checkpoints.latest() == 3
+    for step in range(1, 4):
+      np.testing.assert_array_equal(checkpoints.restore(state, step)["w"][1:], np.arange(1, 200_000) + step - 1)
+
+
+def test_a_save_that_fails_behind_the_training_is_an_error_of_the_next_call_and_never_lost(tmp_path, monkeypatch):
+  state = {"w": np.zeros(3)}
+  checkpoints = Checkpoints(tmp_path)
+  checkpoints.save(1, state)
+  wait = checkpoints._manager.wait_until_finished
+
+  def fails():
+    monkeypatch.setattr(checkpoints._manager, "wait_until_finished", wait)
+    raise ValueError("No space left on device")
+
+  for following in (lambda: checkpoints.save(3, state), checkpoints.latest, checkpoints.settle):
+    monkeypatch.setattr(checkpoints._manager, "wait_until_finished", wait)
+    checkpoints.save(2, state, wait=False)
+    monkeypatch.setattr(checkpoints._manager, "wait_until_finished", fails)
+    with pytest.raises(CheckpointError, match="step 2 could not be saved"):
+      following()
+  checkpoints.close()

@@ -162,7 +162,7 @@ def _steps(
         state = run.settled(state, done)
       metrics = run.evaluate(state, log, done, bad, dog.beat) if evaluates else None
       dog.stage("save", f" of step {done}")
-      checkpoints.save(done, state.tree(), metrics)
+      checkpoints.save(done, state.tree(), metrics, wait=bool(last or evaluates or stopping))
       saved_at = time.monotonic()
       if metrics and checkpoints.best() == done and not last:
         _exported(run, checkpoints, folder)

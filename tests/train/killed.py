@@ -28,7 +28,7 @@ def arm(stage, step, share, mark):
   real, lasting, lock = getattr(owner, name), mark.with_suffix(f".{stage}"), threading.Lock()
   seconds = None if step is None else float(lasting.read_text())
 
-  def killing(self, *args):
+  def killing(self, *args, **options):
     nonlocal seconds, share
     began, ended = time.monotonic(), threading.Event()
 
@@ -43,7 +43,10 @@ def arm(stage, step, share, mark):
       mark.touch()
       threading.Thread(target=kill, daemon=True).start()
     try:
-      return real(self, *args)
+      result = real(self, *args, **options)
+      if owner is Checkpoints:
+        self.settle()  # a save goes on behind the training: its end counts
+      return result
     finally:
       with lock:
         ended.set()

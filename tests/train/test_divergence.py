@@ -73,10 +73,10 @@ def test_a_run_rolls_back_leaves_the_batches_out_and_learns_and_a_kill_in_betwee
 
   save, killed = Checkpoints.save, tmp_path / "killed"
 
-  def dies(self, step, *args):
+  def dies(self, step, *args, **options):
     if step == 30:
       raise KeyboardInterrupt
-    return save(self, step, *args)
+    return save(self, step, *args, **options)
 
   monkeypatch.setattr(Checkpoints, "save", dies)
   with pytest.raises(KeyboardInterrupt):
@@ -223,10 +223,10 @@ def test_checkpoints_come_by_the_clock_too(config, tmp_path, monkeypatch):
 def test_a_full_disk_leaves_the_earlier_checkpoint_and_says_so(config, tmp_path, monkeypatch):
   real = Checkpoints.save
 
-  def full(self, step, state, metrics=None):
+  def full(self, step, *args, **options):
     if step == 6:
       monkeypatch.setattr(self._manager, "save", raises)
-    return real(self, step, state, metrics)
+    return real(self, step, *args, **options)
 
   def raises(*args, **kwargs):
     raise OSError(28, "No space left on device")
