@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import sys
+from collections.abc import Mapping
 
 import rich.console
 import rich.table
@@ -26,6 +27,8 @@ Trains CONFIG in DIR; started again with the same DIR it goes on from the last c
 {names}
   --workdir     the folder for checkpoints, metrics, curves and the trained model
   --config.KEY  another value for a key, such as --config.schedule.lr=0.01; a tuple is written "(1, 2)"
+
+  --dry_run     reads the lists, loads some batches, compiles and times the step, estimates; writes nothing
 
 With several processes, each is started with the same flags and these:
   --coordinator=HOST:PORT --processes=N --process_id=0 ... N-1, or --distributed where JAX knows the cluster (Slurm,
@@ -51,6 +54,7 @@ def main(argv: list[str]) -> int | None:
   processes = flags.DEFINE_integer("processes", None, "of the run", lower_bound=1, flag_values=values)
   process_id = flags.DEFINE_integer("process_id", None, "number of this one, from 0", lower_bound=0, flag_values=values)
   distributed = flags.DEFINE_bool("distributed", False, "several processes, as the cluster says", flag_values=values)
+  dry = flags.DEFINE_bool("dry_run", False, "try the config, write nothing", flag_values=values)
   argv, asked = _without_help(_resolved(argv))
   config = parse_config(argv, values)
   if asked or config is None:
@@ -62,6 +66,11 @@ def main(argv: list[str]) -> int | None:
     if asked:
       return 0
     raise InputError("--config is missing")
+  if dry.value:
+    from jaction.train.dry_run import dry_run  # deferred, so that --help is quick
+
+    _show("what a run would be", dry_run(config))
+    return 0
   if not workdir.value:
     raise InputError("--workdir is missing: wanted the folder for checkpoints, metrics, curves and the trained model")
   absl_logging.set_verbosity(absl_logging.ERROR)  # orbax tells of each file that it writes
@@ -75,11 +84,15 @@ def main(argv: list[str]) -> int | None:
   metrics = train(config, workdir.value)
   if not metrics:  # of several processes the first has them
     return 0
-  table = rich.table.Table("metric", "value", title=f"{workdir.value}: {config.model.name}")
-  for name, value in metrics.items():
+  _show(f"{workdir.value}: {config.model.name}", metrics)
+  return 0
+
+
+def _show(title: str, values: Mapping[str, object]) -> None:
+  table = rich.table.Table(title=title, show_header=False)
+  for name, value in values.items():
     table.add_row(name, f"{value:.4f}" if isinstance(value, float) else str(value))
   rich.console.Console().print(table)
-  return 0
 
 
 def names() -> list[str]:
