@@ -93,9 +93,8 @@ def disturb(folder, data, draw, how):
   victim = draw.choice(processes)
   victim.send_signal(how)
   if how == signal.SIGKILL:  # the other one ends by itself, as its peer gives no sign
-    for process in processes:
-      process.communicate(timeout=120)
-    assert victim.returncode in (-signal.SIGKILL, 0)
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert victim.returncode in (-signal.SIGKILL, 0), "\n".join(outputs)
     return
   outputs = [process.communicate(timeout=120)[0] for process in processes]
   codes = {process.returncode for process in processes}
