@@ -16,6 +16,7 @@ from jaction.errors import InputError, nearest
 from jaction.faults import BadFiles, check_on_error
 from jaction.models import frozen_leaves, initialize
 from jaction.records import FrameCache
+from jaction.train.cautions import norm_warning, schedule_warnings
 from jaction.train.checks import check_numbers, check_parts
 from jaction.train.detection import Detection
 from jaction.train.localization import Localization
@@ -184,7 +185,9 @@ class Experiment:
     if (parts := self.config["accumulate"]) > 1:
       size = self.batch_size // parts
       lines.append(f"accumulate={parts}: a step goes through in parts of {size} clips; each is a batch to batch norm")
-    return lines
+    sizes = {"total": self.total, "batch_size": self.batch_size, "examples": self.epoch}
+    lines += schedule_warnings(settings, self.schedule, **sizes)
+    return lines + norm_warning(self.task.model, self._shapes().get("batch_stats"), self.batch_size // parts)
 
   def evaluate(
     self, state: TrainState, log: Log, done: int, bad: BadFiles, beat: Callable[[], None] = lambda: None
