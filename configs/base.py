@@ -99,6 +99,13 @@ def base() -> ml_collections.ConfigDict:
   c.detection.focal_gamma, c.detection.focal_alpha = 0.0, 1.0
   c.detection.threshold = 0.002  # probabilities at or below it are no detections
   c.detection.bank, c.detection.bank_seconds = "", 60  # of lfb_ names: the feature bank, and how long its window is
+  c.localization = ml_collections.ConfigDict()
+  c.localization.pem_balanced = False  # PEM's loss weighs high, middling and low proposals; False: the plain mean
+  c.localization.pem_low_temporal_iou_threshold = 0.2  # with it, the overlap up to which a proposal is low
+  c.localization.media, c.localization.val_media = "", ""  # of task ssn, as all below: videos' folders, under the root
+  c.localization.normalized = False  # times in proposal files are shares of the video, not frames
+  c.localization.test_interval, c.localization.piece = 6, 16  # frames a test looks at; of these go through at once
+  c.localization.top_k, c.localization.nms_threshold = 2000, 0.2  # pairs of proposal and class; of the suppression
   c.preprocessing = ml_collections.ConfigDict()
   c.preprocessing.train = ml_collections.ConfigDict()
   c.preprocessing.test = ml_collections.ConfigDict()  # evaluation while training; goes into the model folder

@@ -6,6 +6,7 @@ import os
 import pathlib
 
 import jax
+import numpy as np
 import pytest
 
 from jaction.clips.key_frames import KeyFrames
@@ -21,7 +22,7 @@ from jaction.train.schedules import in_steps, make_schedule
 
 ALL = names()
 DETECTION = [name for name in ALL if "_ava" in name]
-LOCALIZATION = [name for name in ALL if name.startswith(("bmn_", "bsn_", "toy_bmn", "toy_bsn"))]
+LOCALIZATION = [name for name in ALL if name.startswith(("bmn_", "bsn_", "ssn_", "toy_bmn", "toy_bsn", "toy_ssn"))]
 NAMES = [name for name in ALL if name not in (*DETECTION, *LOCALIZATION)]
 TOYS = ["toy_slowfast", "toy_tsm", "toy_tsn", "toy_tsm:short", "toy_tsn:short"]
 SHARED = pathlib.Path(os.environ.get("JACTION_SHARED", pathlib.Path(__file__).parent.parent.parent / "shared"))
@@ -108,11 +109,13 @@ def test_every_ava_config_of_the_reference_has_one_here_with_its_figure(shared):
     assert f"AVA v{row['dataset'].removeprefix('AVA')}" in text and row["checkpoints"]["ckpt"]["file"] in text
 
 
-@pytest.mark.parametrize("name", [*LOCALIZATION, "toy_bmn:short"])
+@pytest.mark.parametrize("name", [*LOCALIZATION, "toy_bmn:short", "toy_ssn:short"])
 def test_a_localization_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
   config = parse_config([f"--config={name}"])
-  assert config.is_locked and config.task == "localization"
-  own, wanted = ({k for k in keys(c) if not k.startswith("model.fields.")} for c in (config, base()))
+  assert config.is_locked and config.task == ("ssn" if name.startswith(("ssn_", "toy_ssn")) else "localization")
+  own, wanted = (
+    {k for k in keys(c) if not k.startswith(("model.fields.", "preprocessing."))} for c in (config, base())
+  )
   assert own == wanted
   create_model(config.model.name, num_classes=config.model.num_classes, **config.model.fields)
   sizes = {"batch_size": config.batch_size, "examples": 160 if "toy" in name else 10000}
@@ -138,9 +141,14 @@ def test_the_localization_configs_say_the_facts_of_the_zoo(shared):
     config, optimizer = parse_config([f"--config={stem}"]), facts["optimizer"]
     assert (config.optimizer.name, config.schedule.lr) == (optimizer["type"].lower(), optimizer["lr"])
     assert config.optimizer.weight_decay == optimizer["weight_decay"] and config.duration.epochs == facts["epochs"]
-    assert config.batch_size == row["gpus"] * facts["videos_per_gpu"]
-    assert config.schedule.milestones == (facts["lr_config"]["step"],)
-    if row["feature"] == "cuhk_mean_100":
+    if "gpus" in row:
+      assert config.batch_size == row["gpus"] * facts["videos_per_gpu"]
+    assert config.schedule.milestones == tuple(np.atleast_1d(facts["lr_config"]["step"]))
+    if facts["model_type"] == "SSN":
+      assert config.optimizer.clip_norm == facts["grad_clip"]["max_norm"]
+      assert config.preprocessing.test.mean[::-1] == tuple(facts["img_norm"]["mean"])  # theirs is blue first
+      assert config.model.num_classes == facts["num_classes"]
+    if row.get("feature") == "cuhk_mean_100":
       assert f"AUC {row['AUC']} %, AR@100 {row['AR@100']} %" in " ".join(
         importlib.import_module(f"jaction.configs.{stem}").__doc__.split()
       )

@@ -135,7 +135,8 @@ class SSN(nn.Module):
   completeness [B, R, K], regression [B, R, K, 2]}, scores in float32.
 
   Of V crops the mean feature is taken.  In training T is R times the segments of a proposal (9), one proposal after
-  another, and the ticks are not looked at.  Regressions are normalised as training's targets were (`denormalize`).
+  another, and the ticks are not looked at.  `return_features=True` gives [B, T, channels], which `head` takes.
+   Regressions are normalised as training's targets were (`denormalize`).
   """
 
   backbone: nn.Module
@@ -153,13 +154,23 @@ class SSN(nn.Module):
     return frames, jax.ShapeDtypeStruct((1, 1, 4), jnp.int32), jax.ShapeDtypeStruct((1, 1, 2), jnp.float32)
 
   @nn.compact
-  def __call__(self, frames: Array, ticks: Array, scale_factors: Array, *, train: bool = False) -> dict[str, Array]:
+  def __call__(
+    self,
+    frames: Array,
+    ticks: Array | None,
+    scale_factors: Array | None,
+    *,
+    train: bool = False,
+    return_features: bool = False,
+  ) -> Any:
     if frames.ndim != 6:
       raise ValueError(f"frames must be [B, V, T, H, W, C], got shape {tuple(frames.shape)}")
     b, v, t = frames.shape[:3]
     with freezing((*self.path, "backbone"), self.frozen_stages, self.frozen_norms):
       x = self.backbone(frames.astype(self.dtype).reshape(b * v, *frames.shape[2:]), train=train)
     x = x.astype(jnp.float32).mean(axis=(2, 3)).reshape(b, v, t, -1).mean(axis=1)
+    if return_features:
+      return x
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return self.head(x, ticks, scale_factors, train=train)
 

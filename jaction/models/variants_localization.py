@@ -7,7 +7,7 @@ from flax import linen as nn
 
 from jaction.models.bmn import BMN
 from jaction.models.bsn import PEM, TEM
-from jaction.models.resnet import ResNet
+from jaction.models.resnet import PatchStem, ResNet
 from jaction.models.ssn import SSN, SSNHead
 
 
@@ -44,5 +44,12 @@ VARIANTS_LOCALIZATION = {
     macs=36_858_008_745,
     paper="arXiv:1704.06228",
     takes="9 segments of a proposal, 224 px",
+  ),
+  "ssn_tiny": LocalizationVariant(
+    lambda k: SSN(ResNet(8, 16, PatchStem), SSNHead(k), 0.1, (9, 64, 64), frozen_norms="none"),
+    params=341_537,
+    macs=45_397_737,
+    paper="arXiv:1704.06228",
+    takes="9 segments of a proposal, 64 px; ours",
   ),
 }

@@ -26,6 +26,7 @@ from jaction.train.optim import check_patterns, depth_factors, leaf_paths, leavi
 from jaction.train.precise import make_statistics
 from jaction.train.recognition import Recognition
 from jaction.train.schedules import in_steps, make_schedule, rate_scale
+from jaction.train.ssn import StructuredSegments
 from jaction.train.state import TrainState, new_state
 from jaction.train.step import make_train_step
 
@@ -33,6 +34,7 @@ TASKS = {  # config.task -> a class that is used like Recognition
   "detection": Detection,
   "localization": Localization,
   "recognition": Recognition,
+  "ssn": StructuredSegments,
 }
 
 

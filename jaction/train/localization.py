@@ -60,7 +60,7 @@ class Localization:
       raise InputError(f"eval.metric={self.metric!r}: a {type(self.model).__name__} has {', '.join(known)}")
     prepare = Prepare(type(self.model).__name__, getattr(self.model, "temporal_dim", self.model_proposals))
     self.prepare = {"train": prepare, "test": prepare}
-    self.objective, self.blend = OBJECTIVES[type(self.model)](), None
+    self.objective, self.blend = OBJECTIVES[type(self.model)](config["localization"]), None
     self.preprocessing, self.about = None, {"task": "localization"}
     self._apply = jax.jit(lambda variables, features: self.model.apply(variables, features))
 
@@ -152,13 +152,15 @@ class Prepare:
 
   def __call__(self, item: Item, rng: np.random.Generator | None = None, cache: Any = None) -> dict[str, Any]:
     if self.kind == "PEM":
-      return self._candidates(item)
+      return self._candidates(item) | {"draw": self._seed(rng)}
     features = boundaries.rescale(read_features(item.source).features, self.size)
     unit = boundaries.unit_segments(item.segments, item.seconds)
     if self.kind == "TEM":
       return {"features": features, **boundaries.tem_targets(unit, self.size)}
-    seed = 0 if rng is None else int(rng.integers(2**31))
-    return {"features": features, **boundaries.bmn_targets(unit, self.size), "draw": np.int32(seed)}
+    return {"features": features, **boundaries.bmn_targets(unit, self.size), "draw": self._seed(rng)}
+
+  def _seed(self, rng: np.random.Generator | None) -> np.int32:
+    return np.int32(0 if rng is None else rng.integers(2**31))
 
   def _candidates(self, item: Item) -> dict[str, Any]:
     """What launch.bsn wrote: the best candidates, and zeros in place of those there are not."""
@@ -176,33 +178,42 @@ class Prepare:
     return out
 
 
-def _bmn() -> Task:
-  def draws(batch):
-    shape = batch["overlap"].shape[1:]
+def _draws(batch: Mapping[str, jax.Array]) -> tuple[jax.Array, jax.Array]:
+  """Two uniform numbers for each overlap."""
+  shape = batch["overlap"].shape[1:]
 
-    def one(seed):
-      a, b = jax.random.split(jax.random.key(seed))
-      return jax.random.uniform(a, shape), jax.random.uniform(b, shape)
+  def one(seed):
+    a, b = jax.random.split(jax.random.key(seed))
+    return jax.random.uniform(a, shape), jax.random.uniform(b, shape)
 
-    return jax.vmap(one)(batch["draw"])
+  return jax.vmap(one)(batch["draw"])
 
+
+def _bmn(_: Mapping[str, Any]) -> Task:
   def part(name):
-    return lambda out, batch: losses.bmn(out, batch, draws(batch))[name]
+    return lambda out, batch: losses.bmn(out, batch, _draws(batch))[name]
 
   return Task(part("loss"), {name: part(name) for name in ("tem", "pem_reg", "pem_cls")})
 
 
-def _tem() -> Task:
+def _tem(_: Mapping[str, Any]) -> Task:
   def part(name):
     return lambda out, batch: losses.tem(out, batch)[name]
 
   return Task(lambda out, batch: sum(losses.tem(out, batch).values()), {n: part(n) for n in ("action", "start", "end")})
 
 
-def _pem() -> Task:
+def _pem(settings: Mapping[str, Any]) -> Task:
+  low, balanced = settings["pem_low_temporal_iou_threshold"], settings["pem_balanced"]
+  if not 0 <= low < 0.6:
+    raise InputError(
+      f"localization.pem_low_temporal_iou_threshold={low}: an overlap of at least 0 and below 0.6, from where on a "
+      "proposal is high, was wanted (MMAction2 0.9's 2.2 was meant as 0.2)"
+    )
+
   def loss(out, batch):
     there = batch["there"] * batch["mask"][:, None]
-    return losses.pem(out, batch["overlap"], there)
+    return losses.pem(out, batch["overlap"], there, draws=_draws(batch) if balanced else None, low=low)
 
   return Task(loss, {})
 
