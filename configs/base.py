@@ -157,5 +157,7 @@ def base() -> ml_collections.ConfigDict:
   c.log.every_steps = 50  # between rows of metrics.jsonl
   c.log.seconds = 10.0  # between lines where there is no terminal for a bar
   c.log.watchdog = 300.0  # seconds without any progress, after which it is said what stands still; 0: never
-  c.log.progress, c.log.tensorboard, c.log.curves = True, True, True
+  c.log.progress, c.log.tensorboard, c.log.curves = True, True, True  # curves.png, and confusion.png of evaluations
+  c.log.wandb = ""  # a Weights & Biases project that the numbers go to, too; "": none
+  c.log.profile = ()  # first and last of the steps that jax.profiler traces, into profile/; (): none
   return c.lock()

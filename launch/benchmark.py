@@ -7,6 +7,7 @@ jaction benchmark models 'x3d*' --train --lax         beside the same network wi
 jaction benchmark convolutions                        every form of conv.FORMS for the shapes of a SlowOnly-R50
 jaction benchmark data                                clips a second, from files to a batch (has flags of its own)
 jaction benchmark boxes                               RoIAlign, AVA's evaluation (has flags of its own)
+jaction benchmark training --root DIR/toy             what logging and checkpoints cost a run, and its waiting
 jaction benchmark localization                        BMN's matching layer against the dense form; metrics against loops
 """
 
@@ -26,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaction.errors import InputError
-from jaction.launch import benchmark_boxes, benchmark_data, benchmark_localization, cli
+from jaction.launch import benchmark_boxes, benchmark_data, benchmark_localization, benchmark_training, cli
 from jaction.models import create_model, initialize, list_models, variant
 from jaction.models.conv import FORMS, choose, conv, plain, same
 
@@ -36,6 +37,12 @@ COMPARED = (
   ("forward", "forward lax"),
   ("train", "train lax"),
 )
+OWN = {  # what has flags of its own
+  "data": benchmark_data.data,
+  "boxes": benchmark_boxes.boxes,
+  "localization": benchmark_localization.localization,
+  "training": benchmark_training.training,
+}
 TORCH_TWIN = "slowonly_r50"  # the network that torch_slowonly.py is
 
 
@@ -207,16 +214,12 @@ def _can(form, kernel):
 
 
 def main(argv: list[str]) -> int | None:
-  if argv[:1] == ["data"]:
-    return benchmark_data.data(argv[1:])
-  if argv[:1] == ["boxes"]:
-    return benchmark_boxes.boxes(argv[1:])
-  if argv[:1] == ["localization"]:
-    return benchmark_localization.localization(argv[1:])
+  if argv and argv[0] in OWN:
+    return OWN[argv[0]](argv[1:])
   parser = argparse.ArgumentParser(
     prog="jaction benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument("what", choices=["models", "convolutions", "data", "boxes", "localization"])
+  parser.add_argument("what", choices=["models", "convolutions", *OWN])
   parser.add_argument("names", nargs="*", default=["slowonly_r50_4x16x1"], help="model names or patterns")
   parser.add_argument("--batch", type=int, default=1, help="clips in a batch (default 1)")
   parser.add_argument("--frames", type=_frames, help="frames of a clip, or small (default: the model's own)")

@@ -31,8 +31,8 @@ def main(argv: list[str]) -> int:
   )
   parser.add_argument("--classifier", required=True, metavar="FOLDER", help="the recognizer that names what is found")
   parser.add_argument("--output", default=".", metavar="FOLDER", help="where the files go (here)")
-  parser.add_argument("--window", type=int, default=16, help="frames of a feature, as in training (16)")
-  parser.add_argument("--stride", type=int, help="frames between features, as in training (as --window)")
+  parser.add_argument("--window", type=int, help="frames of a feature, as in training (what the localizer says, or 16)")
+  parser.add_argument("--stride", type=int, help="frames between features (what the localizer says, or --window)")
   parser.add_argument("--cache", metavar="FOLDER", help="features made before (launch.features) are read, others kept")
   parser.add_argument("--annotations", metavar="FILE", help="of ActivityNet's form: prints AUC and mAP, draws them too")
   parser.add_argument("--top", type=int, default=1, help="classes a proposal is given (1)")
@@ -44,11 +44,12 @@ def main(argv: list[str]) -> int:
   missing = [name for name in names if args.annotations and name not in known]
   if missing:
     raise InputError(f"{args.annotations} has no video {missing[0]!r}")
-  extractor = Extractor(args.features, window=args.window, stride=args.stride)
-  alike = os.path.realpath(args.features) == os.path.realpath(args.classifier)
-  classifier = extractor if alike else Extractor(args.classifier, window=args.window, stride=args.stride)
-  _check_labels(args.annotations, known.values(), classifier.labels)
   localizer = Localizer(args.localizer)
+  window, stride = localizer.made_alike(args.window, args.stride)
+  extractor = Extractor(args.features, window=window, stride=stride)
+  alike = os.path.realpath(args.features) == os.path.realpath(args.classifier)
+  classifier = extractor if alike else Extractor(args.classifier, window=window, stride=stride)
+  _check_labels(args.annotations, known.values(), classifier.labels)
   output = Path(args.output)
   output.mkdir(parents=True, exist_ok=True)
   proposed, detected, bad = {}, {}, []

@@ -71,4 +71,5 @@ class Extractor:
     end = np.minimum((starts + middle + self.stride) / fps, total / fps)
     times = np.column_stack([begin, end]).astype(np.float32)
     times[0, 0], times[-1, 1] = 0, total / fps
-    return Features(np.concatenate(features), times, total / fps, np.concatenate(scores))
+    seen = np.concatenate(features), times, total / fps, np.concatenate(scores)
+    return Features(*seen, self.window, self.stride)

@@ -29,7 +29,21 @@ class Localizer:
       given = ", ".join(f"{path} ({one.name})" for path, one in zip(paths, found, strict=True))
       raise InputError(f"localizer: {given}; a BMN, or BSN's two networks (TEM, then PEM) were wanted")
     self.folders = found
+    self.paths = [os.fspath(path) for path in paths]
     self._steps = [jax.jit(one.model.apply) for one in found]
+
+  def made_alike(self, window: int | None, stride: int | None) -> tuple[int, int]:
+    """Window and stride of the features that the localizer was trained on, which those given (None: not) must equal;
+    where its folder does not say, those given, by default 16 frames and the window.  Raises InputError."""
+    known = self.folders[0].source or {}
+    for name, given in (("window", window), ("stride", stride)):
+      if given is not None and known.get(name, given) != given:
+        raise InputError(
+          f"{self.paths[0]} was trained on features of window {known['window']} and stride {known['stride']} frames; "
+          f"{name} {given} was given: leave it out"
+        )
+    own = known.get("window") or window or 16
+    return own, known.get("stride") or stride or own
 
   def propose(self, seen: Features) -> np.ndarray:
     """[N, 3] of start, end in seconds and score, by falling score; N at most 100, 0 where nothing is proposed."""

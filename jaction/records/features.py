@@ -20,12 +20,15 @@ class Features:
     times: float32 [T, 2], from when to when each saw, in seconds; None where the file does not say.
     seconds: the length of the video; None where the file does not say.
     scores: float32 [T, K], class probabilities, or None.
+    window, stride: frames that each saw, and from one to the next; None where the file does not say.
   """
 
   features: np.ndarray
   times: np.ndarray | None = None
   seconds: float | None = None
   scores: np.ndarray | None = None
+  window: int | None = None
+  stride: int | None = None
 
   @property
   def covered(self) -> float | None:
@@ -58,6 +61,7 @@ def read_features(path: str | os.PathLike) -> Features:
         found.get("times"),
         float(found["seconds"]) if "seconds" in found else None,
         found.get("scores"),
+        *(int(found[name]) if name in found else None for name in ("window", "stride")),
       )
     elif kind == ".npy":
       made = Features(np.load(path, allow_pickle=False).astype(np.float32))

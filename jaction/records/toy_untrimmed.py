@@ -5,6 +5,7 @@ differ by a factor of four, so that stretches of a usual length are mostly wrong
 class stand still, which a recognizer names with confidence though nothing happens.
 """
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -91,6 +92,17 @@ def _draw_stills(rng: np.random.Generator, segments, seconds: float):
   return out
 
 
+def exchanged(videos: list[AnnotatedVideo]) -> list[AnnotatedVideo]:
+  """Each video with the segments of another, those that end within it: nothing can be learned from such a list but how
+  long actions are and how often they come."""
+  shift = max(1, len(videos) // 3)
+  found = []
+  for number, video in enumerate(videos):
+    other = videos[(number + shift) % len(videos)].segments
+    found.append(dataclasses.replace(video, segments=tuple(one for one in other if one.end <= video.seconds)))
+  return found
+
+
 def window_proposals(video: AnnotatedVideo) -> ProposalVideo:
   """SSN's proposals of a video: windows of five lengths, a quarter of each apart, whatever is annotated; what is
   annotated gives their classes and overlaps alone, as in the files that SSN was released with."""
@@ -125,7 +137,8 @@ def make_untrimmed_set(
   progress: Callable[[int, int], None] | None = None,
 ) -> Path:
   """Makes, or finishes, in a folder videos/*.mp4, videos.txt, {train,val}.json (for read_activitynet), and for SSN
-  {train,val}_proposals.txt (for read_proposals) and labels.txt."""
+  {train,val}_proposals.txt (for read_proposals) and labels.txt; for controls exchanged.json and
+  exchanged_proposals.txt, the training lists with annotations of other videos (`exchanged`)."""
   folder = Path(out).expanduser().resolve()
   if len(videos) != 2 or min(videos) < 1 or processes < 1:
     raise InputError(f"videos {videos}, processes {processes}: two counts (train, val) and processes of 1 or more")
@@ -138,8 +151,10 @@ def make_untrimmed_set(
   todo, names = [], []
   for split, count in enumerate(videos):
     rows = [untrimmed_scene(split, index, seed=seed)[1] for index in range(count)]
-    write_activitynet(folder / f"{SPLITS[split]}.json", rows)
-    write_proposals(folder / f"{SPLITS[split]}_proposals.txt", [window_proposals(row) for row in rows])
+    lists = {SPLITS[split]: rows} | ({"exchanged": exchanged(rows)} if split == 0 else {})
+    for name, each in lists.items():
+      write_activitynet(folder / f"{name}.json", each)
+      write_proposals(folder / f"{name}_proposals.txt", [window_proposals(row) for row in each])
     for index, row in enumerate(rows):
       path = folder / "videos" / f"{row.id}.mp4"
       names.append(f"videos/{row.id}.mp4")

@@ -14,7 +14,9 @@ from jaction.batches import Batches, Processes, evaluation_batches, training_bat
 from jaction.checkpoints import Checkpoints
 from jaction.errors import InputError, nearest
 from jaction.faults import BadFiles, check_on_error
+from jaction.flops import macs_of
 from jaction.models import frozen_leaves, initialize
+from jaction.models.conv import plain
 from jaction.records import FrameCache
 from jaction.train.cautions import norm_warning, schedule_warnings
 from jaction.train.checks import check_numbers, check_parts
@@ -103,6 +105,19 @@ class Experiment:
   def _shapes(self) -> dict[str, Any]:
     """The model's variables as shapes and dtypes."""
     return jax.eval_shape(self.task.model.init, jax.random.key(0), *self._inputs())
+
+  def flops(self, batch: Mapping[str, jax.Array]) -> float:
+    """Floating-point operations of a step as they are usually reckoned: two of each multiply-accumulate of the forward
+    pass, three times, since the backward pass has about twice as many; computing a layer again does not count."""
+
+    def forward(variables, batch):
+      rngs = {"dropout": jax.random.key(0)}
+      return self.task.model.apply(
+        variables, *self.task.inputs(batch), train=True, mutable=["batch_stats"], rngs=rngs
+      )
+
+    with plain():
+      return 6.0 * macs_of(forward, self._shapes(), jax.eval_shape(dict, batch))
 
   def first_state(self) -> TrainState:
     """The state before step 0, on the devices: drawn from the seed, or from the folder that init.folder names."""
@@ -220,6 +235,8 @@ class Experiment:
     faults = bad.add(unread, ids, step=done, epoch=epoch, videos=len(ids), kind="val")
     metrics |= {"bad_files": float(faults)} if faults else {}
     log.evaluation(done, metrics, time.perf_counter() - began)
+    if (matrix := getattr(self.task, "confusion", None)) is not None:
+      log.confusion(done, matrix, self.task.labels)
     return metrics
 
   def export(self, checkpoints: Checkpoints, folder: pathlib.Path) -> dict[str, float]:

@@ -61,7 +61,7 @@ class Localization:
     prepare = Prepare(type(self.model).__name__, getattr(self.model, "temporal_dim", self.model_proposals))
     self.prepare = {"train": prepare, "test": prepare}
     self.objective, self.blend = OBJECTIVES[type(self.model)](config["localization"]), None
-    self.preprocessing, self.about = None, {"task": "localization"}
+    self.preprocessing, self.about = None, {"task": "localization", **self._seen()}
     self._apply = jax.jit(lambda variables, features: self.model.apply(variables, features))
 
   @property
@@ -77,6 +77,13 @@ class Localization:
   def _items(self, videos: Sequence[AnnotatedVideo]) -> list[Item]:
     folder = self._path(self._folder)
     return [item_of(video, find_features(folder, video.id)) for video in videos if video.segments]
+
+  def _seen(self) -> dict[str, int]:
+    """How the features were made, where their files say so: for `localize`, which must make its own alike."""
+    source = self.records[0].source
+    seen = read_features(source) if source.endswith(".npz") and not isinstance(self.model, PEM) else None
+    kept = {} if seen is None else {"window": seen.window, "stride": seen.stride}
+    return {name: value for name, value in kept.items() if value is not None}
 
   def facts(self) -> dict[str, Any]:
     """What a resumed run must find again: how many videos it trains on, and a digest of ids and segments."""

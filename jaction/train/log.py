@@ -1,18 +1,22 @@
-"""What a run says: a progress bar, metrics.jsonl, TensorBoard events, curves as a picture."""
+"""What a run says: a progress bar, metrics.jsonl, curves as a picture, and what watching.py has."""
 
 import json
 import math
 import os
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaction.train.divergence import Diverged
+from jaction.train.watching import draw_confusion, memory, open_sinks
+
+NORMS = ("grad_norm", "param_norm")
 
 
 class Log:
@@ -20,8 +24,13 @@ class Log:
 
   Each row of metrics.jsonl says after how many finished steps it was written; rows of later steps than `start` (those
   that a killed run had made after its last checkpoint) are dropped, so that no step is there twice.  `highest` is the
-  largest loss that is no divergence; 0: any finite one.
+  largest loss that is no divergence; 0: any finite one.  `groups` are those of the optimizer, whose rates are told
+  apart; `config` is what a run elsewhere is named by.
+
+  flops: floating-point operations of a step, where they are known: then rows have "model_tflops", 1e12 a second.
   """
+
+  flops = 0.0
 
   def __init__(
     self,
@@ -33,15 +42,17 @@ class Log:
     examples: int,
     batch_size: int,
     highest: float = 0.0,
+    groups: Sequence[tuple[str, float, float]] = (),
+    config: Mapping[str, Any] | None = None,
   ):
     self._folder, self._settings = folder, settings
     self._start, self._total, self._epochs = start, total, batch_size / examples
-    self._batch_size, self._highest = batch_size, highest
+    self._batch_size, self._highest, self._groups = batch_size, highest, groups
     self._silent = bool(jax.process_index())  # of several processes the first speaks
     path = os.devnull if self._silent else folder / "metrics.jsonl"
     self.rows = [] if self._silent else _keep_rows(path, start)
     self._file = open(path, "a", encoding="utf-8")
-    self._events = _open_events(folder / "tb", start) if settings["tensorboard"] and not self._silent else None
+    self._sinks = [] if self._silent else open_sinks(folder, settings, config or {}, start)
     self._console = Console(stderr=True, quiet=self._silent)
     bar = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[said]}"))
     live = settings["progress"] and self._console.is_terminal
@@ -58,8 +69,8 @@ class Log:
   def __exit__(self, *_: object) -> None:
     self._bar.stop()
     self._file.close()
-    if self._events:
-      self._events.close()
+    for sink in self._sinks:
+      sink.close()
 
   def _clear(self) -> None:
     self._sums: dict[str, tuple[float, float]] = {}
@@ -107,7 +118,7 @@ class Log:
     means = {name: value / count for name, (value, count) in self._sums.items()}
     took = max(now - self._since, 1e-9)
     left = (now - self._began) / (step - self._first) * (self._total - step) if step > self._first else math.nan
-    judged = next((name for name in means if name != "grad_norm" and not name.startswith("loss")), "accuracy")
+    judged = next((name for name in means if name not in NORMS and not name.startswith("loss")), "accuracy")
     said = (
       f"loss {means['loss']:.3f}  {judged} {means.get(judged, math.nan):.1%}  "
       f"{self._steps * self._batch_size / took:.0f} clips/s  waiting {min(self._waited / took, 1):.0%}  "
@@ -126,7 +137,10 @@ class Log:
     took = max(time.perf_counter() - self._since, 1e-9)
     means = {name: value / count for name, (value, count) in self._sums.items()}
     rate = {"lr": self._lr, "clips_per_second": self._steps * self._batch_size / took, "waiting": self._waited / took}
-    self._write(step, "train", means | rate | ({"bad_files": self._bad} if self._bad else {}))
+    if self.flops:
+      rate["model_tflops"] = self.flops * self._steps / took / 1e12
+    rates = {f"lr/{pattern}": self._lr * factor for pattern, factor, _ in self._groups}
+    self._write(step, "train", means | rate | memory() | ({"bad_files": self._bad} if self._bad else {}), rates)
     self._clear()
 
   def evaluation(self, step: int, metrics: Mapping[str, float], seconds: float) -> None:
@@ -137,25 +151,27 @@ class Log:
     self.say(f"step {step}/{self._total}  epoch {step * self._epochs:.1f}  val: {said}")
     self.restart_clock()
 
-  def _write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+  def confusion(self, step: int, matrix: np.ndarray, labels: Sequence[str]) -> None:
+    """Writes confusion.png of an evaluation after `step` finished steps; matrix: counts of (true, predicted) class."""
+    if self._settings["curves"] and not self._silent:
+      path = self._folder / "confusion.png"
+      draw_confusion(matrix, labels, path)
+      for sink in self._sinks:
+        sink.picture("val/confusion", path, step)
+
+  def _write(self, step: int, kind: str, values: Mapping[str, float], more: Mapping[str, float] | None = None) -> None:
+    """A row; what is `more` goes to the sinks alone."""
     row = {"step": step, "epoch": step * self._epochs, "kind": kind} | {k: float(v) for k, v in values.items()}
     self.rows.append(row)
     self._file.write(json.dumps(row) + "\n")
     self._file.flush()  # before the checkpoint of the same step: a kill between them loses no row
-    if self._events:
-      for name, value in values.items():
-        self._events.add_scalar(f"{kind}/{name}", value, step)
+    for sink in self._sinks:
+      sink.scalars(kind, dict(values) | dict(more or {}), step)
 
   def curves(self) -> None:
     """Writes curves.png from all rows."""
     if self._settings["curves"] and self.rows and not self._silent:
       draw_curves(self.rows, self._folder / "curves.png")
-
-
-def _open_events(folder: pathlib.Path, start: int) -> Any:
-  import tensorboardX  # deferred: where torch is installed, it imports that
-
-  return tensorboardX.SummaryWriter(str(folder), purge_step=start + 1)
 
 
 def clock(seconds: float) -> str:

@@ -22,6 +22,7 @@ from jaction.train.experiment import Experiment
 from jaction.train.log import Log
 from jaction.train.state import TrainState
 from jaction.train.watchdog import Watchdog
+from jaction.train.watching import Profile
 from jaction.train.workdir import locked_workdir, open_workdir
 
 STOPPED = 75  # exit status after SIGTERM: started again, the run goes on (EX_TEMPFAIL)
@@ -32,12 +33,16 @@ def train(config: Mapping[str, Any], workdir: str | os.PathLike) -> dict[str, fl
 
   Started again in the same workdir it goes on from the last checkpoint, bit for bit as if it had never stopped (same
   machine, devices and versions).  Writes config.json, data.json, versions.json, metrics.jsonl, tb/,
-  curves.png, checkpoints/ and model/, the best weights so far as a folder for jaction.load.  SIGTERM saves and raises
-  SystemExit(75).  Raises InputError for a config, list or workdir that does not fit, a workdir in which another run
-  goes on, a loss that is not finite (config.divergence), a disk that is full.
+  curves.png, confusion.png, checkpoints/ and model/, the best weights so far as a folder for jaction.load.  SIGTERM
+  saves and raises SystemExit(75).  Raises InputError for a config, list or workdir that does not fit, a workdir in
+  which another run goes on, a loss that is not finite (config.divergence), a disk that is full.
   """
-  config = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-  run = Experiment(config)
+  return train_in(Experiment(config.to_dict() if hasattr(config, "to_dict") else dict(config)), workdir)
+
+
+def train_in(run: Experiment, workdir: str | os.PathLike) -> dict[str, float]:
+  """`train`, of what is built already."""
+  config = run.config
   with contextlib.ExitStack() as stack:
     folder, changes = stack.enter_context(locked_workdir(workdir)), []
     if is_first():
@@ -73,8 +78,10 @@ def _run(
   state = run.first_state() if checkpoints.latest() is None else run.restore(checkpoints)
   start = int(state.step)
   sizes = {"examples": run.epoch, "batch_size": run.batch_size, "highest": config["divergence"]["loss"]}
+  profile = Profile(folder / "profile", config["log"]["profile"])
+  groups = config["optimizer"]["groups"]
   with (
-    Log(folder, config["log"], start=start, total=run.total, **sizes) as log,
+    Log(folder, config["log"], start=start, total=run.total, groups=groups, config=config, **sizes) as log,
     Watchdog(config["log"]["watchdog"], log.say) as dog,
   ):
     for line in run.describe():
@@ -89,7 +96,8 @@ def _run(
       )
     if start < run.total:
       try:
-        _steps(run, state, start, log, checkpoints, folder, stop, run.bad_files(folder, start), diverged, dog)
+        bad = run.bad_files(folder, start)
+        _steps(run, state, start, log, checkpoints, folder, stop, bad, diverged, dog, profile)
       except Diverged as error:
         log.say(f"rolling back to step {last_saved(checkpoints)}: {error.args[0]}")
         return False
@@ -113,6 +121,7 @@ def _steps(
   bad: BadFiles,
   diverged: Divergences,
   dog: Watchdog,
+  profile: Profile,
 ) -> None:
   """The steps from `start` on; where `stop(step)` says so the state is saved and SystemExit(STOPPED) raised.
 
@@ -131,13 +140,17 @@ def _steps(
       raise
 
   dog.stage("data", ": the first batch")
-  with run.training_batches(start) as batches, concurrent.futures.ThreadPoolExecutor(1) as watcher:
+  with run.training_batches(start) as batches, profile, concurrent.futures.ThreadPoolExecutor(1) as watcher:
     fetched, waited, pending = next(batches), 0.0, None
     batch, faults = put(fetched, run.mesh), run.note_bad(batches, bad, start + 1)
+    if run.config["log"]["tensorboard"] or run.config["log"]["wandb"]:
+      log.flops = run.flops(batch)
     for done in range(start + 1, run.total + 1):
       dog.stage("step", f", step {done}" + (", which compiles" if done == start + 1 else ""))
       lr, numbers = run.schedule(done - 1), np.asarray(fetched["index"])
+      profile.before(done)
       state, sums = run.step(state, batch, np.float32(lr))
+      profile.after(done, sums)
       if pending:  # one step behind, so that the device never waits for the log
         finished(*pending)
       pending = (done, lr, sums, waited, faults, numbers)

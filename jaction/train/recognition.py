@@ -17,7 +17,7 @@ from jaction.clips.preprocessing import Preprocessing
 from jaction.clips.sets import BySet, of_set
 from jaction.errors import InputError
 from jaction.faults import Fault
-from jaction.metrics.classification import mean_class_accuracy, top_k_accuracy
+from jaction.metrics.classification import confusion_matrix, mean_class_accuracy, top_k_accuracy
 from jaction.metrics.multilabel import summary as multi_label_summary
 from jaction.models import create_model
 from jaction.order import Order, balanced, mixed, repeated, shuffled
@@ -50,7 +50,10 @@ class Recognition:
     blend: see train.step; None: nothing is blended.
     preprocessing: of the model folder, as JSON can hold it.
     about: what else the folder's `source` says.
+    confusion: counts of (true class, predicted class) of the last evaluation, where a record has one class; None else.
   """
+
+  confusion: np.ndarray | None = None
 
   def __init__(self, config: Mapping[str, Any], mesh: Mesh):
     self.config, data, model = config, config["data"], config["model"]
@@ -172,6 +175,9 @@ class Recognition:
 
     result = score_batches(predict_all, nets, batches)
     parts = np.split(result.scores, len(nets), axis=-1)
+    if not self._multi_label:
+      classes = range(parts[0].shape[1])
+      self.confusion = confusion_matrix(parts[0].argmax(axis=1), result.labels, classes=classes)
     return [self._metrics(result._replace(scores=scores)) for scores in parts], result.faults
 
   def _metrics(self, result: Scores) -> dict[str, float]:

@@ -116,6 +116,7 @@ def make_train_step(
     if ema:
       average = averaged(average, {"params": params, "batch_stats": batch_stats}, state.step, ema)
     sums["grad_norm"] = (optax.tree.norm(grads), jnp.float32(1))
+    sums["param_norm"] = (optax.tree.norm(params), jnp.float32(1))
     return TrainState(state.step + 1, params, batch_stats, opt_state, average), sums
 
   return train_step

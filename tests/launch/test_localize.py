@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 from jaction.configs import toy_tsm
+from jaction.errors import InputError
 from jaction.folders import save_model
 from jaction.launch import bsn, features, localize
 from jaction.launch import train as launch_train
 from jaction.models import create_model, initialize
 from jaction.records.activitynet import read_activitynet
 from jaction.records.features import read_features
-from jaction.records.toy import TOY_CLASSES
-from jaction.records.toy_untrimmed import make_untrimmed_set
+from jaction.records.toy import TOY_CLASSES, make_toy_set
+from jaction.records.toy_untrimmed import exchanged, make_untrimmed_set
 
 SMALL = ("--config.batch_size=8", "--config.eval.batch_size=8", "--config.log.progress=False")
 
@@ -54,7 +55,7 @@ def train(folder, config, workdir, *more):
 def run(folder, localizers, output, capsys):
   videos = sorted((folder / "set/videos").glob("val_*.mp4"))
   argv = [*videos, "--features", folder / "tsm", "--classifier", folder / "tsm", "--localizer", *localizers]
-  argv += ["--output", folder / output, "--window", 16, "--stride", 8, "--annotations", folder / "set/val.json"]
+  argv += ["--output", folder / output, "--annotations", folder / "set/val.json"]  # the localizer knows the window
   assert localize.main([str(arg) for arg in argv]) == 0
   assert "AUC" in capsys.readouterr().out
   for video in videos:
@@ -81,6 +82,11 @@ def test_features_have_times_and_are_made_once(made, capsys):
 def test_bmn_trains_and_localizes(made, capsys):
   workdir = train(made, "toy_bmn", "bmn", "--config.model.fields.temporal_dim=16")
   run(made, [workdir], "out_bmn", capsys)
+  video = str(next((made / "set/videos").glob("val_*.mp4")))
+  argv = [video, "--features", str(made / "tsm"), "--classifier", str(made / "tsm"), "--localizer", str(workdir)]
+  for wrong in (["--window", "8"], ["--stride", "16"]):
+    with pytest.raises(InputError, match="window 16 and stride 8"):
+      localize.main([*argv, "--output", str(made / "out"), *wrong])
 
 
 def test_the_stages_of_bsn_run_as_one_command_and_one_by_one(made, capsys):
@@ -93,3 +99,37 @@ def test_the_stages_of_bsn_run_as_one_command_and_one_by_one(made, capsys):
     one, other = (np.load(made / f"{which}/candidates/{name}.npz") for which in ("bsn", "staged"))
     assert np.array_equal(one["candidates"], other["candidates"])
     assert np.array_equal(one["features"], other["features"])
+
+
+def test_the_exchanged_list_has_every_video_with_segments_of_another(made):
+  own, other = (read_activitynet(made / f"set/{name}.json") for name in ("train", "exchanged"))
+  assert [video.id for video in own] == [video.id for video in other]
+  for number, (video, changed) in enumerate(zip(own, other, strict=True)):
+    assert changed.segments != video.segments and changed.seconds == video.seconds
+    taken = own[(number + 2) % 8].segments
+    assert set(changed.segments) <= set(taken) and all(one.end <= video.seconds for one in changed.segments)
+  assert exchanged(own[:1])[0].segments == own[0].segments  # of one video there is no other
+
+
+@pytest.mark.slow
+def test_bmn_finds_the_actions_of_long_videos_and_not_when_trained_on_annotations_of_others(tmp_path, monkeypatch):
+  """docs/localization.md's commands in order; a quarter of an hour on two cores."""
+  long, quiet = tmp_path / "untrimmed", "--config.log.progress=False"
+  make_toy_set(tmp_path / "toy")
+  make_untrimmed_set(long)
+  tsm = str(tmp_path / "tsm")
+  root = f"--config.data.root={tmp_path / 'toy'}"
+  assert not launch_train.main(["--config=toy_tsm", f"--workdir={tsm}", root, quiet])
+  made = ["--model", tsm, "--videos", f"{long}/videos.txt", "--output", f"{long}/features"]
+  assert features.main([*made, "--window", "8", "--stride", "4"]) == 0
+  found, report = {}, localize.report
+  for name in ("train", "exchanged"):
+    argv = [f"--config.data.root={long}", f"--config.data.train={name}.json", quiet]
+    assert not launch_train.main(["--config=toy_bmn", f"--workdir={tmp_path / name}", *argv])
+    monkeypatch.setattr(localize, "report", lambda *given, name=name: found.update({name: report(*given)}))
+    videos = [str(path) for path in sorted((long / "videos").glob("val_*.mp4"))]
+    argv = ["--features", tsm, "--classifier", tsm, "--localizer", str(tmp_path / name)]
+    assert localize.main([*videos, *argv, "--output", f"{tmp_path}/out", "--annotations", f"{long}/val.json"]) == 0
+  print(found)
+  assert found["train"]["AUC"] >= 80 and found["train"]["mAP@0.5"] >= 0.8
+  assert found["exchanged"]["AUC"] < 65 and found["exchanged"]["mAP@0.5"] < 0.6

@@ -17,7 +17,7 @@ import pytest
 import jaction
 
 HERE = pathlib.Path(__file__).parent
-TIMES = {"clips_per_second", "waiting", "seconds"}
+TIMES = {"clips_per_second", "waiting", "seconds", "model_tflops", "host_memory_mb", "device_memory_mb"}
 FEW_AND_MANY = pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 
 

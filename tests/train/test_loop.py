@@ -19,7 +19,7 @@ from jaction.train.experiment import Experiment
 from jaction.train.loop import STOPPED, _fetch, train
 from jaction.train.workdir import locked_workdir
 
-TIMES = {"clips_per_second", "waiting", "seconds"}
+TIMES = {"clips_per_second", "waiting", "seconds", "model_tflops", "host_memory_mb", "device_memory_mb"}
 
 
 def rows(folder):
