@@ -112,9 +112,7 @@ class Experiment:
 
     def forward(variables, batch):
       rngs = {"dropout": jax.random.key(0)}
-      return self.task.model.apply(
-        variables, *self.task.inputs(batch), train=True, mutable=["batch_stats"], rngs=rngs
-      )
+      return self.task.model.apply(variables, *self.task.inputs(batch), train=True, mutable=["batch_stats"], rngs=rngs)
 
     with plain():
       return 6.0 * macs_of(forward, self._shapes(), jax.eval_shape(dict, batch))
