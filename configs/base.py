@@ -58,6 +58,10 @@ def base() -> ml_collections.ConfigDict:
   c.batch_size = 16  # clips in a step, over all devices
   c.mesh = ml_collections.ConfigDict({"model": 1})  # devices over which parameters and optimizer state are split
   c.accumulate = 1  # parts of a step's batch that go through the network one after another; batch norm sees each alone
+  c.multigrid = ml_collections.ConfigDict(
+    {"long": False, "short": False}
+  )  # arXiv:1912.00998: smaller clips, more of them
+  c.multigrid.divisor = 32  # of the smaller sides
   c.duration = duration()
   c.model = ml_collections.ConfigDict()
   c.model.name = ""  # see jaction.list_models()

@@ -112,6 +112,7 @@ def training_batches(
   order: Order | None = None,
   on_error: str = "raise",
   skip: Sequence[int] = (),
+  plan: Callable[[int], tuple[int, int, Callable[[Any], Any]]] | None = None,
 ) -> Batches:
   """Batches from step `start_step` on, shuffled anew each epoch; a batch may reach over the end of an epoch.
 
@@ -122,27 +123,30 @@ def training_batches(
   int64 [B], the record's number}; with `clips.multihot.MultiHot` "label" is float32 [B,K], and "known" bool [B,K] is
   there too.  Raises InputError for no records or a batch that the shards do not divide.
 
+  `plan` is for batches of several shapes: the batch's number in the stream -> (its first place, its rows over all
+  shards, record -> what `preprocess` takes for this shape).
+
   `skip` holds batches of the stream (0, 1, ...) that are left out: those behind them move up.
 
   `on_error` says what becomes of a record that cannot be read (MediaError): "raise"; "substitute" takes another place
   of the same epoch, drawn from the seed and the place; "skip" takes the next place's record.  Which one depends on
   the place alone, and it is put through the draws of the place.  `Batches.take_faults` tells of them.
   """
-  index, local = _local(batch_size, shard, records, "train on")
+  index, _ = _local(batch_size, shard, records, "train on")
   if start_step < 0:
     raise InputError(f"start_step={start_step}: wanted 0 or more")
   check_on_error(on_error)
   order = shuffled(len(records), seed) if order is None else order
   prepare, workers, hands = _preparer(preprocess, processes, cache)
 
-  def at(place: int) -> tuple[Mapping[str, Any], int, list[Fault]]:
+  def at(place: int, dressed: Callable[[Any], Any]) -> tuple[Mapping[str, Any], int, list[Fault]]:
     tried: dict[int, str] = {}
     for other in itertools.islice(_places(place, on_error, len(records), seed), 20 * ATTEMPTS):
       number = order(other)
       if number in tried:
         continue
       try:
-        sample = prepare(records[number], (seed, 1, place))
+        sample = prepare(dressed(records[number]), (seed, 1, place))
       except MediaError as error:
         if on_error == "raise":
           raise
@@ -154,8 +158,11 @@ def training_batches(
     raise _hopeless(tried)
 
   def batch(step: int) -> tuple[Batch, list[Fault]]:
-    first = place_of(step, skip) * batch_size + index * local
-    samples, numbers, faults = zip(*(at(place) for place in range(first, first + local)), strict=True)
+    number = place_of(step, skip)
+    first, rows, dressed = (number * batch_size, batch_size, lambda record: record) if plan is None else plan(number)
+    _, own = _local(rows, shard, records, "train on")
+    first += index * own
+    samples, numbers, faults = zip(*(at(place, dressed) for place in range(first, first + own)), strict=True)
     return _stack(samples, numbers), list(itertools.chain(*faults))
 
   stop_step = 2**40 if stop_step is None else max(stop_step, start_step)  # about for ever

@@ -41,7 +41,8 @@ def dry_run(config: Mapping[str, Any]) -> dict[str, str]:
     said |= {f"evaluated, {name}": f"{np.asarray(x).dtype} {list(np.shape(x))}" for name, x in row.items()}
 
   began, lr = time.perf_counter(), np.float32(run.schedule(0))
-  compiled = run.step.lower(state, put(loaded[0], run.mesh), lr).compile()
+  first = put(loaded[0], run.mesh)
+  compiled = run.step_of(first).lower(state, first, lr).compile()
   said["compiling"] = f"{time.perf_counter() - began:.1f} s"
   memory = compiled.memory_analysis()
   temporary = getattr(memory, "temp_size_in_bytes", None)  # not every backend tells
@@ -49,7 +50,8 @@ def dry_run(config: Mapping[str, Any]) -> dict[str, str]:
     "" if temporary is None else f", {temporary / 2**20:.1f} MiB while computing"
   )
   times = []
-  for batch in loaded:
+  alike = [batch for batch in loaded if batch["mask"].shape == loaded[0]["mask"].shape]  # multigrid has several shapes
+  for batch in alike:
     began = time.perf_counter()
     state, sums = compiled(state, put(batch, run.mesh), lr)
     loss = float(sums["loss"][0] / sums["loss"][1])
@@ -57,7 +59,7 @@ def dry_run(config: Mapping[str, Any]) -> dict[str, str]:
     if not math.isfinite(loss):
       raise InputError(f"the loss is {loss} in step {len(times)}, at a learning rate of {lr:.3g}: lower schedule.lr")
   step = min(times)
-  said["loss"] = f"{loss:.4f} after {len(loaded)} steps"
+  said["loss"] = f"{loss:.4f} after {len(alike)} steps"
   slower = "the step" if step >= loading else "loading"
   said["a step"] = f"{step:.3f} s to compute, {loading:.3f} s to load its batch: {slower} decides"
   said["in all"] = f"{run.total} steps, about {_hours(run.total * max(step, loading))} without evaluations"

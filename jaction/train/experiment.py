@@ -1,5 +1,6 @@
 """What a config builds: the task, the step, and how often what is done.  Nothing here knows what is learnt."""
 
+import functools
 import os
 import pathlib
 import time
@@ -10,8 +11,9 @@ import jax
 import optax
 
 from jaction import folders
-from jaction.batches import Batches, Processes, evaluation_batches, training_batches
+from jaction.batches import Batches, Processes, evaluation_batches, place_of, training_batches
 from jaction.checkpoints import Checkpoints
+from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError, nearest
 from jaction.faults import BadFiles, check_on_error
 from jaction.flops import macs_of
@@ -24,6 +26,7 @@ from jaction.train.detection import Detection
 from jaction.train.localization import Localization
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, shared_out
+from jaction.train.multigrid import Multigrid, Shaped, full_shape, gridded
 from jaction.train.optim import check_patterns, depth_factors, leaf_paths, leaving, make_optimizer, scaled
 from jaction.train.precise import make_statistics
 from jaction.train.recognition import Recognition
@@ -70,24 +73,70 @@ class Experiment:
     self.eval_every = in_steps(config["eval"]["every"], what="eval.every", optional=True, **sizes)
     self.save_every = in_steps(config["checkpoint"]["every"], what="checkpoint.every", optional=True, **sizes)
     warmup = in_steps(config["schedule"]["warmup"], what="schedule.warmup", optional=True, **sizes)
-    self.schedule = make_schedule(config["schedule"], total=self.total, warmup=warmup, **sizes)
+    self._rate = make_schedule(config["schedule"], total=self.total, warmup=warmup, **sizes)
+    self.grids = self._multigrid() if config["multigrid"]["long"] or config["multigrid"]["short"] else None
     self.optimizer = self._optimizer(config["optimizer"])
     shared = {"seed": config["seed"], "inputs": self.task.inputs}
     template = jax.eval_shape(self._new_state, self._shapes())
     self.shardings = shared_out(template, self.mesh)
-    self.step = make_train_step(
+    self._new_step = functools.partial(
+      make_train_step,
       self.task.model,
       self.task.objective,
       self.optimizer,
       self.mesh,
-      accumulate=config["accumulate"],
       blend=self.task.blend,
       ema=config["optimizer"]["ema"],
       shardings=self.shardings,
       **shared,
     )
+    self._compiled: dict[int, Callable] = {}  # the step by how many parts a batch goes through in
+    self._flops: dict[tuple, float] = {}
     precise = config["eval"]["precise_norm"]
     self.statistics = make_statistics(self.task.model, self.mesh, **shared) if precise else None
+
+  def _multigrid(self) -> Multigrid:
+    """The shapes of the steps.  The stages of the long cycle end at the schedule's milestones; without those there is
+    one, of three quarters of the run."""
+    settings, schedule = self.config["multigrid"], self.config["schedule"]
+    if self.config["task"] != "recognition":
+      raise InputError(f"multigrid with task={self.config['task']!r}: wanted recognition")
+    frames, side = full_shape(Preprocessing.from_json(self.config["preprocessing"]["train"]))
+    marks = [round(epoch * self.epoch / self.batch_size) for epoch in schedule["milestones"]]
+    inner = sorted({mark for mark in marks if 0 < mark < self.total}) or [self.total * 3 // 4]
+    grids = Multigrid(
+      batch=self.batch_size,
+      frames=frames,
+      side=side,
+      stages=(0, *(mark for mark in inner if mark), self.total),
+      long=settings["long"],
+      short=settings["short"],
+      divisor=settings["divisor"],
+    )
+    self.task.prepare["train"] = gridded(self.task.prepare["train"], grids.grids())
+    return grids
+
+  def schedule(self, step: int) -> float:
+    """The learning rate of `step` (the first is 0); of a larger batch of the long cycle so many times the usual."""
+    rate = self._rate(step)
+    return rate if self.grids is None else rate * self.grids.grid(place_of(step, self.skip)).scale
+
+  def step(self, state: TrainState, batch: Mapping[str, jax.Array], lr: Any) -> tuple[TrainState, dict]:
+    """One step of training: see `make_train_step`."""
+    return self.step_of(batch)(state, batch, lr)
+
+  def step_of(self, batch: Mapping[str, jax.Array]) -> Callable:
+    """The jitted step for a batch of so many rows; a larger one goes through in so many more parts, so that a batch
+    norm always sees as many clips (the groups of multigrid training)."""
+    parts = self.config["accumulate"] * (batch["mask"].shape[0] // self.batch_size)
+    if parts not in self._compiled:
+      self._compiled[parts] = self._new_step(accumulate=parts)
+    return self._compiled[parts]
+
+  def _plan(self, number: int) -> tuple[int, int, Callable]:
+    assert self.grids is not None
+    grid = self.grids.grid(number)
+    return self.grids.place(number), grid.batch, lambda record: Shaped(record, grid.frames, grid.side)
 
   def _optimizer(self, settings: Mapping[str, Any]) -> optax.GradientTransformation:
     optimizer = make_optimizer(settings)
@@ -114,8 +163,11 @@ class Experiment:
       rngs = {"dropout": jax.random.key(0)}
       return self.task.model.apply(variables, *self.task.inputs(batch), train=True, mutable=["batch_stats"], rngs=rngs)
 
-    with plain():
-      return 6.0 * macs_of(forward, self._shapes(), jax.eval_shape(dict, batch))
+    shape = tuple(sorted((name, rows.shape) for name, rows in batch.items()))
+    if shape not in self._flops:
+      with plain():
+        self._flops[shape] = 6.0 * macs_of(forward, self._shapes(), jax.eval_shape(dict, batch))
+    return self._flops[shape]
 
   def first_state(self) -> TrainState:
     """The state before step 0, on the devices: drawn from the seed, or from the folder that init.folder names."""
@@ -147,6 +199,7 @@ class Experiment:
       seed=self.config["seed"],
       on_error=self.config["data"]["on_error"],
       skip=self.skip,
+      plan=None if self.grids is None else self._plan,
       **self._loading(),
     )
 
@@ -202,6 +255,9 @@ class Experiment:
       lines.append(f"accumulate={parts}: a step goes through in parts of {size} clips; each is a batch to batch norm")
     sizes = {"total": self.total, "batch_size": self.batch_size, "examples": self.epoch}
     lines += schedule_warnings(settings, self.schedule, **sizes)
+    if self.grids is not None:
+      shown = "; ".join(f"{g.batch} x {g.frames} x {g.side} x {g.side}" for g in self.grids.grids())
+      lines.append(f"multigrid: batches of {shown}; epochs count as if all had {self.batch_size} clips")
     return lines + norm_warning(self.task.model, self._shapes().get("batch_stats"), self.batch_size // parts)
 
   def evaluate(

@@ -26,11 +26,7 @@ class Log:
   that a killed run had made after its last checkpoint) are dropped, so that no step is there twice.  `highest` is the
   largest loss that is no divergence; 0: any finite one.  `groups` are those of the optimizer, whose rates are told
   apart; `config` is what a run elsewhere is named by.
-
-  flops: floating-point operations of a step, where they are known: then rows have "model_tflops", 1e12 a second.
   """
-
-  flops = 0.0
 
   def __init__(
     self,
@@ -75,6 +71,7 @@ class Log:
   def _clear(self) -> None:
     self._sums: dict[str, tuple[float, float]] = {}
     self._steps, self._waited, self._since, self._bad = 0, 0.0, time.perf_counter(), 0
+    self._clips, self._flops = 0, 0.0
 
   def restart_clock(self) -> None:
     """Leaves the time since the last row, in which nothing was trained (evaluation, saving), out of the rates."""
@@ -85,8 +82,21 @@ class Log:
     """Prints a line for people, above the bar."""
     self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-  def step(self, step: int, lr: float, sums: Mapping[str, tuple[Any, Any]], waited: float, bad_files: int = 0) -> None:
+  def step(
+    self,
+    step: int,
+    lr: float,
+    sums: Mapping[str, tuple[Any, Any]],
+    waited: float,
+    bad_files: int = 0,
+    *,
+    clips: int | None = None,
+    flops: float = 0.0,
+  ) -> None:
     """Takes the sums and counts of finished step number `step` (from 1) and the seconds the device waited for data.
+
+    clips: of its batch, by default as many as always.  flops: its floating-point operations, where they are known; then
+    rows have "model_tflops", 1e12 of them a second.
 
     `bad_files` counts the reads that failed for the step's batch and for which other videos stand in; rows that have
     any say so.
@@ -103,6 +113,7 @@ class Log:
       self._sums[name] = (before[0] + value, before[1] + count)
     self._steps, self._waited, self._lr = self._steps + 1, self._waited + waited, lr
     self._bad += bad_files
+    self._clips, self._flops = self._clips + (self._batch_size if clips is None else clips), self._flops + flops
     now = time.perf_counter()
     if self._began is None:  # the first step compiles; time left is reckoned without it
       self._began, self._first, self._said = now, step, now
@@ -121,7 +132,7 @@ class Log:
     judged = next((name for name in means if name not in NORMS and not name.startswith("loss")), "accuracy")
     said = (
       f"loss {means['loss']:.3f}  {judged} {means.get(judged, math.nan):.1%}  "
-      f"{self._steps * self._batch_size / took:.0f} clips/s  waiting {min(self._waited / took, 1):.0%}  "
+      f"{self._clips / took:.0f} clips/s  waiting {min(self._waited / took, 1):.0%}  "
       f"left {clock(left)}"
     )
     name = f"step {step}/{self._total}  epoch {step * self._epochs:.1f}"
@@ -136,9 +147,9 @@ class Log:
       return
     took = max(time.perf_counter() - self._since, 1e-9)
     means = {name: value / count for name, (value, count) in self._sums.items()}
-    rate = {"lr": self._lr, "clips_per_second": self._steps * self._batch_size / took, "waiting": self._waited / took}
-    if self.flops:
-      rate["model_tflops"] = self.flops * self._steps / took / 1e12
+    rate = {"lr": self._lr, "clips_per_second": self._clips / took, "waiting": self._waited / took}
+    if self._flops:
+      rate["model_tflops"] = self._flops / took / 1e12
     rates = {f"lr/{pattern}": self._lr * factor for pattern, factor, _ in self._groups}
     self._write(step, "train", means | rate | memory() | ({"bad_files": self._bad} if self._bad else {}), rates)
     self._clear()

@@ -129,9 +129,9 @@ def _steps(
   """
   minutes, saved_at = run.config["checkpoint"]["minutes"], time.monotonic()
 
-  def finished(done: int, lr: float, sums: Any, waited: float, faults: int, numbers: Any) -> None:
+  def finished(done: int, lr: float, sums: Any, waited: float, faults: int, numbers: Any, flops: float) -> None:
     try:
-      log.step(done, lr, sums, waited, faults)
+      log.step(done, lr, sums, waited, faults, clips=len(numbers) * jax.process_count(), flops=flops)
     except Diverged as error:
       if jax.process_count() > 1:
         numbers = multihost_utils.process_allgather(numbers, tiled=True)
@@ -143,8 +143,7 @@ def _steps(
   with run.training_batches(start) as batches, profile, concurrent.futures.ThreadPoolExecutor(1) as watcher:
     fetched, waited, pending = next(batches), 0.0, None
     batch, faults = put(fetched, run.mesh), run.note_bad(batches, bad, start + 1)
-    if run.config["log"]["tensorboard"] or run.config["log"]["wandb"]:
-      log.flops = run.flops(batch)
+    counted = run.config["log"]["tensorboard"] or run.config["log"]["wandb"]
     for done in range(start + 1, run.total + 1):
       dog.stage("step", f", step {done}" + (", which compiles" if done == start + 1 else ""))
       lr, numbers = run.schedule(done - 1), np.asarray(fetched["index"])
@@ -153,7 +152,7 @@ def _steps(
       profile.after(done, sums)
       if pending:  # one step behind, so that the device never waits for the log
         finished(*pending)
-      pending = (done, lr, sums, waited, faults, numbers)
+      pending = (done, lr, sums, waited, faults, numbers, run.flops(batch) if counted else 0.0)
       if done < run.total:  # the next batch is fetched and on its way while the device computes
         dog.stage("data", f", the batch of step {done + 1}")
         fetched, waited = _fetch(batches, sums["loss"][0], watcher)
