@@ -4,8 +4,9 @@ docs/localization.md has the command that makes the set, its proposals (sliding 
 
 python -m launch.train --config=configs/toy_ssn.py --workdir=DIR/ssn --config.data.root=DIR/untrimmed
 
-Accuracy wanted: a THUMOS mAP@0.5 above that of a run on exchanged proposals, which is docs/localization.md's; single
-frames do not tell apart the two directions of a class, so that half of them is what appearance alone can give.
+Accuracy wanted: a THUMOS mAP@0.5 of 30 % or more; seed 0 had 36.6 % after its 24 epochs, and 2.6 % on
+exchanged_proposals.txt, the same videos with proposals of others.  Single frames do not tell apart the two directions
+of a class, so that about half of what is possible is what appearance alone can give.
 """
 
 from jaction.configs.base import base, duration, preprocessing

@@ -483,7 +483,7 @@ VARIANTS: Mapping[str, Any] = {
     macs=28_144_128,
   ),
   "x3d_tiny_8x1x1": _tiny(
-    lambda: X3D(1.0, 2.25, 0.5, stem_patch=4, first_stride=1),
+    lambda: X3D(2.0, 2.25, 0.5, stem_patch=4),
     lambda k: X3DHead(k, 0.1, 128),
     8,
     0,

@@ -70,7 +70,6 @@ class X3D(nn.Module):
   first_shortcut_norm: bool = True  # PyTorchVideo has none on the first shortcut
   norm: Any = BatchNorm
   stem_patch: int = 0  # tiny nets: the first convolution sees patches of this side, without overlap
-  first_stride: int = 2  # of res2, in space
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
@@ -86,7 +85,7 @@ class X3D(nn.Module):
       makers = []
       for b in range(math.ceil(blocks * self.gamma_d)):
         shortcut_norm = self.first_shortcut_norm or (i, b) != (0, 0)
-        inner, stride = int(width * self.gamma_b), (self.first_stride if i == 0 else 2) if b == 0 else 1
+        inner, stride = int(width * self.gamma_b), 2 if b == 0 else 1
         makers.append(functools.partial(Block, width, inner, stride, b % 2 == 0, shortcut_norm, self.norm))
       x = Blocks(tuple(makers), name=f"res{i + 2}")(x, train=train)
     x = Conv(int(width * self.gamma_b), (1, 1, 1), name="conv5")(x)

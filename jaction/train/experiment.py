@@ -3,6 +3,7 @@
 import functools
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,6 +24,7 @@ from jaction.records import FrameCache
 from jaction.train.cautions import norm_warning, schedule_warnings
 from jaction.train.checks import check_numbers, check_parts
 from jaction.train.detection import Detection
+from jaction.train.distributed import is_first
 from jaction.train.localization import Localization
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, shared_out
@@ -176,7 +178,9 @@ class Experiment:
     if init["folder"]:
       source = folders.load_folder(os.path.expanduser(init["folder"]))
       variables, report = folders.merge(source.variables, variables, reinit=tuple(init["reinit"]))
-      print(f"{init['folder']}: {report}")
+      if is_first():
+        anew = ", ".join(report.reinitialized) or "none"
+        print(f"{init['folder']}: {len(report.loaded)} arrays taken; drawn anew: {anew}", file=sys.stderr)
     return jax.device_put(self._new_state(variables), self.shardings)
 
   def _new_state(self, variables: Mapping[str, Any]) -> TrainState:

@@ -113,13 +113,16 @@ def test_one_device_gives_the_curve_of_eight(finished, config, tmp_path, monkeyp
   np.testing.assert_allclose(one[0]["loss"], eight[0]["loss"], rtol=1e-5)
 
 
-def test_a_run_can_start_from_a_model_folder(finished, config, tmp_path):
+def test_a_run_can_start_from_a_model_folder_and_says_what_it_took(finished, config, tmp_path, capfd):
   folder, _ = finished
   config.init.folder = str(folder)
   state = Experiment(config.to_dict()).first_state()
   assert equal(jax.tree.leaves(state.params), jax.tree.leaves(jaction.load(folder)[1]["params"]))
   config.init.reinit = ("params/head",)
+  capfd.readouterr()
   fresh = Experiment(config.to_dict()).first_state()
+  taken = len(jax.tree.leaves(jaction.load(folder)[1])) - 2
+  assert f"{taken} arrays taken; drawn anew: params/head/fc/bias, params/head/fc/kernel" in capfd.readouterr().err
   assert not equal(jax.tree.leaves(fresh.params["head"]), jax.tree.leaves(state.params["head"]))
   assert equal(jax.tree.leaves(fresh.params["backbone"]), jax.tree.leaves(state.params["backbone"]))
   config.model.num_classes, config.init.reinit = 9, ()
