@@ -482,14 +482,6 @@ VARIANTS: Mapping[str, Any] = {
     params=292_132,
     macs=28_144_128,
   ),
-  "x3d_tiny_8x1x1": _tiny(
-    lambda: X3D(2.0, 2.25, 0.5, stem_patch=4),
-    lambda k: X3DHead(k, 0.1, 128),
-    8,
-    0,
-    params=251_820,
-    macs=7_378_208,
-  ),
   **DETECTION,
   **VARIANTS_LOCALIZATION,
 }

@@ -69,15 +69,11 @@ class X3D(nn.Module):
   gamma_d: float = 2.2  # depth
   first_shortcut_norm: bool = True  # PyTorchVideo has none on the first shortcut
   norm: Any = BatchNorm
-  stem_patch: int = 0  # tiny nets: the first convolution sees patches of this side, without overlap
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     width = round_width(WIDTHS[0], self.gamma_w)
-    if p := self.stem_patch:
-      x = Conv(width, (1, p, p), (1, p, p), ((0, 0),) * 3, name="conv1_s")(x)
-    else:
-      x = Conv(width, (1, 3, 3), (1, 2, 2), name="conv1_s")(x)
+    x = Conv(width, (1, 3, 3), (1, 2, 2), name="conv1_s")(x)
     x = Conv(width, (5, 1, 1), groups=width, name="conv1_t")(x)
     x = nn.relu(self.norm(name="bn1")(x, train=train))
     for i, (blocks, base) in enumerate(zip(BLOCKS, WIDTHS, strict=True)):
