@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
   )
   parser.add_argument("--classifier", required=True, metavar="FOLDER", help="the recognizer that names what is found")
   parser.add_argument("--output", default=".", metavar="FOLDER", help="where the files go (here)")
-  parser.add_argument("--window", type=int, help="frames of a feature, as in training (what the localizer says, or 16)")
+  parser.add_argument("--window", type=int, help="frames of a feature, as in training (what the localizer says)")
   parser.add_argument("--stride", type=int, help="frames between features (what the localizer says, or --window)")
   parser.add_argument("--cache", metavar="FOLDER", help="features made before (launch.features) are read, others kept")
   parser.add_argument("--annotations", metavar="FILE", help="of ActivityNet's form: prints AUC and mAP, draws them too")
@@ -102,6 +102,10 @@ def _features(extractor: Extractor, video: str, name: str, cache: str | None) ->
   path = Path(cache) / f"{name}.npz" if cache else None
   if path is not None and path.exists():
     seen = read_features(path)
+    made = {"window": (seen.window, extractor.window), "stride": (seen.stride, extractor.stride)}
+    for what, (there, wanted) in made.items():
+      if there not in (None, wanted):
+        raise InputError(f"{path}: features of {what} {there}; {wanted} was wanted: give another --cache")
     if seen.times is not None and seen.scores is not None:
       return seen
   seen = extractor(Record(name, os.path.abspath(video)))

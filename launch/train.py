@@ -1,5 +1,6 @@
 """python -m launch.train --config=CONFIG --workdir=DIR [--config.key=value ...]: trains, or goes on training."""
 
+import ast
 import difflib
 import logging
 import os
@@ -7,6 +8,7 @@ import pathlib
 import re
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import rich.console
 import rich.table
@@ -18,6 +20,7 @@ from ml_collections.config_dict import ConfigDict
 import jaction.configs
 from jaction.errors import InputError, nearest
 from jaction.launch import cli
+from jaction.models import create_model
 
 USAGE = """usage: {program} --config=CONFIG --workdir=DIR [--config.KEY=VALUE ...]
 
@@ -121,7 +124,7 @@ def parse_config(argv: list[str], values: flags.FlagValues | None = None) -> Con
   fit, a flag that is not known.
   """
   values = flags.FlagValues() if values is None else values
-  argv = _resolved(argv)
+  argv, fields = _new_fields(_resolved(argv))
   given = next((a.split("=", 1)[1] for a in argv if re.match(r"--?config=", a)), None)
   holder = config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
   if given is not None and not pathlib.Path(given.split(":")[0]).is_file():
@@ -140,8 +143,38 @@ def parse_config(argv: list[str], values: flags.FlagValues | None = None) -> Con
     raise InputError(f"{' '.join(rest)} is not a flag: flags start with --, and a value follows its = without a blank")
   config = holder.value
   if config is not None:
+    if fields:
+      create_model(config.model.name, num_classes=config.model.num_classes, **config.model.fields, **fields)
+      with config.unlocked():
+        config.model.fields.update(fields)
     _check_tuples(config)
   return config
+
+
+def _new_fields(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
+  """Flags without, and the values of, --config.model.fields.NAME=VALUE for fields that the config does not set: any
+  network's own fields may be given, and `create_model` says which there are."""
+  own = [flag for flag in argv if re.match(r"--?config\.model\.fields\.\w+=", flag)]
+  if not own:
+    return argv, {}
+  plain, found = flags.FlagValues(), {}
+  chosen = [flag for flag in argv if re.match(r"--?config=", flag)]
+  holder = config_flags.DEFINE_config_file("config", flag_values=plain, sys_argv=chosen)
+  try:
+    plain(["train", *chosen])
+    known = holder.value.model.fields
+  except Exception:  # said by the caller, which meets it again
+    return argv, {}
+  for flag in own:
+    path, _, value = flag.partition("=")
+    if (name := path.rpartition(".")[2]) in known:
+      continue
+    try:
+      found[name] = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+      found[name] = value
+    argv = [other for other in argv if other != flag]
+  return argv, found
 
 
 def _flag_error(error: Exception, given: str | None, argv: list[str]) -> str:

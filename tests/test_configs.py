@@ -300,7 +300,7 @@ def test_a_path_does_as_well_as_a_name(tmp_path):
   [
     (["--config=toy_tsmm"], "no packaged config of this name. Near it: toy_tsm"),
     (["--config=toy_tsm", "--config.schedule.lrr=1"], "schedule.lrr: the config has no such key. Near it: schedule.lr"),
-    (["--config=toy_tsm", "--config.model.fields.dropot=1"], "no such key. Near it: model.fields.dropout"),
+    (["--config=toy_tsm", "--config.model.fields.dropot=1"], "has no field 'dropot'. Near it: dropout"),
     (["--config=toy_tsm", "--config.batch_size=many"], "config.batch_size=many"),
     (["--config=toy_tsm", "--config.preprocessing.test.std=(1.0, 2.0)"], "wanted three numbers"),
     (["--config=toy_tsm:long"], "the forms short, own and tfds; got 'long'"),

@@ -1,11 +1,14 @@
-"""docs/models.md is what docs/make_models.py writes."""
+"""docs/models.md is what docs/make_models.py writes; commands in docs are ones that there are."""
 
 import csv
 import importlib.util
 import pathlib
+import re
+import shlex
 
 import pytest
 
+from jaction.launch.train import parse_config
 from jaction.models import VARIANTS
 
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
@@ -41,3 +44,17 @@ def test_the_table_of_models_has_the_measured_differences(script):
 @pytest.mark.reference
 def test_the_table_of_models_is_what_the_script_writes(script, shared):
   assert (DOCS / "models.md").read_text() == script.table(shared / "zoo"), AGAIN
+
+
+@pytest.mark.parametrize("name", ["training.md", "localization.md", "detection.md", "data.md"])
+def test_the_training_commands_of_the_docs_are_configs_with_the_keys_that_they_set(name):
+  text = (DOCS / name).read_text().replace("\\\n", " ")
+  commands = [shlex.split(line.split("#")[0]) for line in text.splitlines() if line.startswith("jaction train ")]
+  flags = re.findall(r"`(--config\.[^`]+=[^`]+)`", text)
+  if name in ("training.md", "localization.md"):
+    assert commands
+  for command in commands:
+    argv = [flag for flag in command[2:] if flag.startswith("--config")]
+    assert parse_config(argv) is not None, command
+  for flag in flags:
+    assert parse_config(["--config=tsn_r50_1x1x8_50e_hmdb51_kinetics400_rgb", *shlex.split(flag)]) is not None, flag

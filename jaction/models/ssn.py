@@ -136,7 +136,7 @@ class SSN(nn.Module):
 
   Of V crops the mean feature is taken.  In training T is R times the segments of a proposal (9), one proposal after
   another, and the ticks are not looked at.  `return_features=True` gives [B, T, channels], which `head` takes.
-   Regressions are normalised as training's targets were (`denormalize`).
+  Regressions are normalised as training's targets were (`denormalize`).
   """
 
   backbone: nn.Module

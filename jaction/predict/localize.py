@@ -34,16 +34,22 @@ class Localizer:
 
   def made_alike(self, window: int | None, stride: int | None) -> tuple[int, int]:
     """Window and stride of the features that the localizer was trained on, which those given (None: not) must equal;
-    where its folder does not say, those given, by default 16 frames and the window.  Raises InputError."""
-    known = self.folders[0].source or {}
+    where its folder does not say, those given, the stride by default the window.  Raises InputError."""
+    source = self.folders[0].source or {}
+    known = {name: source[name] for name in ("window", "stride") if name in source}
     for name, given in (("window", window), ("stride", stride)):
-      if given is not None and known.get(name, given) != given:
+      if given is not None and (given < 1 or known.get(name, given) != given):
+        told = " and ".join(f"{name} {value}" for name, value in known.items())
         raise InputError(
-          f"{self.paths[0]} was trained on features of window {known['window']} and stride {known['stride']} frames; "
-          f"{name} {given} was given: leave it out"
+          f"{name} {given} was given; "
+          + (f"{self.paths[0]} was trained on features of {told} frames: leave it out" if told else "wanted 1 or more")
         )
-    own = known.get("window") or window or 16
-    return own, known.get("stride") or stride or own
+    window, stride = known.get("window", window), known.get("stride", stride)
+    if window is None:
+      raise InputError(
+        f"{self.paths[0]} does not say of how many frames its features were: give --window and --stride as in training"
+      )
+    return window, window if stride is None else stride
 
   def propose(self, seen: Features) -> np.ndarray:
     """[N, 3] of start, end in seconds and score, by falling score; N at most 100, 0 where nothing is proposed."""

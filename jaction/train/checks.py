@@ -17,6 +17,11 @@ NUMBERS = {
   "batch_size": (1, None, True),
   "accumulate": (1, None, True),
   "mesh.model": (1, None, True),
+  "multigrid.divisor": (1, None, True),
+  "localization.test_interval": (1, None, True),
+  "localization.piece": (1, None, True),
+  "localization.top_k": (1, None, True),
+  "localization.nms_threshold": (0, 1, False),
   "model.num_classes": (1, None, True),
   "model.fields.dropout": (0, 1, False),
   "data.threads": (0, None, True),
@@ -88,10 +93,11 @@ def check_parts(config: Mapping[str, Any], devices: int) -> None:
       f"accumulate={parts}: batch_size={size} does not split into so many parts over {devices} devices; wanted a "
       f"multiple of {parts * devices}, such as {-(-size // (parts * devices)) * parts * devices}"
     )
-  if loss == "hvu" and (parts > 1 or config["blending"]["name"]):
+  grid = config["multigrid"]["long"] or config["multigrid"]["short"]
+  if loss == "hvu" and (parts > 1 or grid or config["blending"]["name"]):
     raise InputError(
-      f"accumulate={parts}, blending.name={config['blending']['name']!r}: the loss hvu averages over the rows of a "
-      "whole batch that have tags, as they are; wanted 1 and ''"
+      f"accumulate={parts}, blending.name={config['blending']['name']!r}, multigrid {'on' if grid else 'off'}: the "
+      "loss hvu averages over the rows of a whole batch that have tags, as they are; wanted 1, '' and off"
     )
 
 
@@ -129,6 +135,26 @@ def metric_names(config: Mapping[str, Any], *, multi_label: bool) -> tuple[str, 
     names = (*SEVERAL, *categories, *(["categories_mAP"] if categories else []))
   names = [name for name in names if name != "top5" or config["model"]["num_classes"] >= 5]
   return (*names, *(f"ema_{name}" for name in names if config["optimizer"]["ema"]))
+
+
+def check_own_metric(config: Mapping[str, Any], what: str, names: Sequence[str]) -> None:
+  """Raises InputError where eval.metric is none of `names`, the metrics of `what`, nor one of averaged weights."""
+  name, averaged = config["eval"]["metric"], config["optimizer"]["ema"] > 0
+  if name.startswith("ema_") and name.removeprefix("ema_") in names and not averaged:
+    raise InputError(f"eval.metric={name!r} wants optimizer.ema above 0")
+  known = (*names, *(f"ema_{one}" for one in names if averaged))
+  if name not in known:
+    raise InputError(f"eval.metric={name!r}: {what} has {', '.join(known)}.{nearest(name, known)}")
+
+
+def check_profile(steps: Sequence[int], total: int) -> None:
+  """Raises InputError where log.profile is neither () nor a first and a last step of the run's `total`."""
+  whole = len(steps) == 2 and all(type(n) is int for n in steps)
+  if steps and not (whole and 1 <= steps[0] <= steps[1] and steps[0] <= total):
+    raise InputError(
+      f"log.profile={tuple(steps)!r}: wanted two steps of the run's {total}, first and last, such as (10, 15); () for "
+      "none"
+    )
 
 
 def check_metric(config: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What a config builds: the task, the step, and how often what is done.  Nothing here knows what is learnt."""
 
 import functools
+import math
 import os
 import pathlib
 import sys
@@ -22,7 +23,7 @@ from jaction.models import frozen_leaves, initialize
 from jaction.models.conv import plain
 from jaction.records import FrameCache
 from jaction.train.cautions import norm_warning, schedule_warnings
-from jaction.train.checks import check_numbers, check_parts
+from jaction.train.checks import check_numbers, check_parts, check_profile
 from jaction.train.detection import Detection
 from jaction.train.distributed import is_first
 from jaction.train.localization import Localization
@@ -61,6 +62,8 @@ class Experiment:
     check_batch_size("batch_size", self.batch_size, self.mesh)
     check_parts(config, self.mesh.devices.size)
     check_batch_size("eval.batch_size", config["eval"]["batch_size"], self.mesh)
+    if config["blending"]["name"] and config["task"] != "recognition":
+      raise InputError(f"blending.name={config['blending']['name']!r} with task={config['task']!r}: wanted ''")
     self.task = TASKS[config["task"]](config, self.mesh)
     if jax.process_count() > 1 and config["task"] != "recognition":
       raise InputError(
@@ -72,6 +75,7 @@ class Experiment:
 
     sizes = {"batch_size": self.batch_size, "examples": self.epoch}
     self.total = in_steps(config["duration"], what="duration", **sizes)
+    check_profile(config["log"]["profile"], self.total)
     self.eval_every = in_steps(config["eval"]["every"], what="eval.every", optional=True, **sizes)
     self.save_every = in_steps(config["checkpoint"]["every"], what="checkpoint.every", optional=True, **sizes)
     warmup = in_steps(config["schedule"]["warmup"], what="schedule.warmup", optional=True, **sizes)
@@ -98,24 +102,34 @@ class Experiment:
     self.statistics = make_statistics(self.task.model, self.mesh, **shared) if precise else None
 
   def _multigrid(self) -> Multigrid:
-    """The shapes of the steps.  The stages of the long cycle end at the schedule's milestones; without those there is
-    one, of three quarters of the run."""
+    """The shapes of the steps.  The stages of the long cycle end where the rate falls at milestones; without
+    those there is one, of three quarters of the run."""
     settings, schedule = self.config["multigrid"], self.config["schedule"]
     if self.config["task"] != "recognition":
       raise InputError(f"multigrid with task={self.config['task']!r}: wanted recognition")
     frames, side = full_shape(Preprocessing.from_json(self.config["preprocessing"]["train"]))
-    marks = [round(epoch * self.epoch / self.batch_size) for epoch in schedule["milestones"]]
-    inner = sorted({mark for mark in marks if 0 < mark < self.total}) or [self.total * 3 // 4]
+    epochs = schedule["milestones"] if schedule["name"] == "step" else ()
+    marks = {math.ceil(epoch * self.epoch / self.batch_size) for epoch in epochs}
+    inner = sorted(mark for mark in marks if 0 < mark < self.total) or [self.total * 3 // 4]
     grids = Multigrid(
       batch=self.batch_size,
       frames=frames,
       side=side,
-      stages=(0, *(mark for mark in inner if mark), self.total),
+      stages=(0, *(mark for mark in inner if mark), self.total),  # a run of one step has no other stage
       long=settings["long"],
       short=settings["short"],
       divisor=settings["divisor"],
     )
     self.task.prepare["train"] = gridded(self.task.prepare["train"], grids.grids())
+    least = min(grids.grids(), key=lambda grid: (grid.frames, grid.side))
+    view, *others = self._inputs()
+    small = jax.ShapeDtypeStruct((*view.shape[:2], least.frames, least.side, least.side, view.shape[-1]), view.dtype)
+    try:
+      jax.eval_shape(functools.partial(self.task.model.init, train=False), jax.random.key(0), small, *others)
+    except (ValueError, TypeError) as error:
+      shape = f"{least.frames} x {least.side} x {least.side}"
+      reason = str(error).splitlines()[0]
+      raise InputError(f"multigrid: {self.config['model']['name']} does not take clips of {shape}: {reason}") from error
     return grids
 
   def schedule(self, step: int) -> float:
@@ -139,6 +153,12 @@ class Experiment:
     assert self.grids is not None
     grid = self.grids.grid(number)
     return self.grids.place(number), grid.batch, lambda record: Shaped(record, grid.frames, grid.side)
+
+  def _plan_whole(self, number: int) -> tuple[int, int, Callable]:
+    """A batch of the full shape at a batch's place."""
+    assert self.grids is not None
+    frames, side = self.grids.frames, self.grids.side
+    return self.grids.place(number), self.batch_size, lambda record: Shaped(record, frames, side)
 
   def _optimizer(self, settings: Mapping[str, Any]) -> optax.GradientTransformation:
     optimizer = make_optimizer(settings)
@@ -191,8 +211,11 @@ class Experiment:
     template = jax.eval_shape(lambda variables: self._new_state(variables).tree(), self._shapes())
     return jax.device_put(TrainState(**checkpoints.restore(template)), self.shardings)
 
-  def training_batches(self, start: int, stop: int | None = None) -> Batches:
-    """The batches of the steps from `start` up to `stop`, by default to the last; without those in `skip`."""
+  def training_batches(self, start: int, stop: int | None = None, *, whole: bool = False) -> Batches:
+    """The batches of the steps from `start` up to `stop`, by default to the last; without those in `skip`.
+
+    whole: all of the full shape, in multigrid training too."""
+    plan = self._plan_whole if whole else self._plan
     return training_batches(
       self.task.records,
       self.task.prepare["train"],
@@ -203,7 +226,7 @@ class Experiment:
       seed=self.config["seed"],
       on_error=self.config["data"]["on_error"],
       skip=self.skip,
-      plan=None if self.grids is None else self._plan,
+      plan=None if self.grids is None else plan,
       **self._loading(),
     )
 
@@ -238,7 +261,7 @@ class Experiment:
     kept = [state.variables, *([state.ema] if state.ema else [])]
     found = []
     for variables in kept:
-      with self.training_batches(done, done + self.config["eval"]["precise_norm"]) as batches:
+      with self.training_batches(done, done + self.config["eval"]["precise_norm"], whole=True) as batches:
         found.append(self.statistics(variables, batches, done))
     average = {**state.ema, "batch_stats": found[1]} if state.ema else state.ema
     return state.replace(batch_stats=found[0], ema=average)
@@ -305,7 +328,7 @@ class Experiment:
     last = checkpoints.latest()
     best = checkpoints.best() or last
     shapes = {"batch_stats": {}} | self._shapes()
-    averages = self.config["eval"]["metric"].startswith("ema_")
+    averages = self.metric is not None and self.metric.startswith("ema_")
     variables = checkpoints.restore({"ema": shapes}, best)["ema"] if averages else checkpoints.restore(shapes, best)
     metrics = checkpoints.metrics(best)
     save = folders.save_model if jax.process_index() == 0 else lambda *_, **__: None  # all take part in the reading

@@ -24,6 +24,7 @@ from jaction.order import shuffled
 from jaction.predict import proposals
 from jaction.records.activitynet import AnnotatedVideo, read_activitynet
 from jaction.records.features import find_features, read_features
+from jaction.train.checks import check_own_metric
 from jaction.train.step import Task
 
 
@@ -56,8 +57,8 @@ class Localization:
     self.val_records = self._items(read_activitynet(self._path(data["val"]))) if data["val"] else []
     self.metric = config["eval"]["metric"] if data["val"] else None
     known = METRICS[type(self.model)]
-    if self.metric is not None and self.metric.removeprefix("ema_") not in known:
-      raise InputError(f"eval.metric={self.metric!r}: a {type(self.model).__name__} has {', '.join(known)}")
+    if self.metric is not None:
+      check_own_metric(config, f"a {type(self.model).__name__}", known)
     prepare = Prepare(type(self.model).__name__, getattr(self.model, "temporal_dim", self.model_proposals))
     self.prepare = {"train": prepare, "test": prepare}
     self.objective, self.blend = OBJECTIVES[type(self.model)](config["localization"]), None

@@ -45,10 +45,10 @@ class Log:
     self._start, self._total, self._epochs = start, total, batch_size / examples
     self._batch_size, self._highest, self._groups = batch_size, highest, groups
     self._silent = bool(jax.process_index())  # of several processes the first speaks
+    self._sinks = [] if self._silent else open_sinks(folder, settings, config or {}, start)
     path = os.devnull if self._silent else folder / "metrics.jsonl"
     self.rows = [] if self._silent else _keep_rows(path, start)
     self._file = open(path, "a", encoding="utf-8")
-    self._sinks = [] if self._silent else open_sinks(folder, settings, config or {}, start)
     self._console = Console(stderr=True, quiet=self._silent)
     bar = (TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[said]}"))
     live = settings["progress"] and self._console.is_terminal

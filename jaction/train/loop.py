@@ -53,7 +53,8 @@ def train_in(run: Experiment, workdir: str | os.PathLike) -> dict[str, float]:
     )
     diverged = Divergences(folder / "diverged.jsonl", config["divergence"])
     stop = stack.enter_context(stop_asked(_sigterm))
-    while not _run(run, folder, checkpoints, diverged, changes, stop):
+    profile = Profile(folder / "profile", config["log"]["profile"])
+    while not _run(run, folder, checkpoints, diverged, changes, stop, profile):
       pass
     return _exported(run, checkpoints, folder)
 
@@ -72,13 +73,13 @@ def _run(
   diverged: Divergences,
   changes: list[str],
   stop: Callable[[int], bool],
+  profile: Profile,
 ) -> bool:
   """From the last checkpoint to the end: True; False where the run has to go back to a checkpoint, and begin anew."""
   config, run.skip = run.config, diverged.skip
   state = run.first_state() if checkpoints.latest() is None else run.restore(checkpoints)
   start = int(state.step)
   sizes = {"examples": run.epoch, "batch_size": run.batch_size, "highest": config["divergence"]["loss"]}
-  profile = Profile(folder / "profile", config["log"]["profile"])
   groups = config["optimizer"]["groups"]
   with (
     Log(folder, config["log"], start=start, total=run.total, groups=groups, config=config, **sizes) as log,

@@ -66,15 +66,21 @@ class Multigrid:
       raise InputError(f"multigrid: frames={frames}; wanted 1 or more")
     if side < divisor or side % divisor:
       near = max(1, round(side / divisor)) * divisor
-      raise InputError(f"multigrid: side={side} is no multiple of {divisor}; nearest is {near}")
+      raise InputError(f"multigrid: the side {side} is no multiple of multigrid.divisor={divisor}; nearest is {near}")
     self.batch, self.frames, self.side, self.stages = batch, frames, side, tuple(stages)
     self.short, self.divisor, self.norm_groups = short, divisor, norm_groups
-    self.starts, self.shapes, self._places = [], [], [0]
+    self.starts, self.shapes = [], []
     for number, (first, after) in enumerate(zip(stages[:-1], stages[1:], strict=True)):
       cycle = LONG if long and number < len(stages) - 2 else LONG[-1:]
       for place, shape in enumerate(cycle):
         self.starts.append(first + (after - first) * place // len(cycle))
         self.shapes.append(shape)  # of shapes that begin at one step (a stage shorter than the cycle) the last counts
+    sizes = [
+      np.array([self.grid(step).batch for step in range(first, first + 3)])[np.arange(after - first) % 3]
+      for first, after in zip(self.starts, [*self.starts[1:], self.stages[-1]], strict=True)
+      if first < after
+    ]
+    self._places = np.concatenate([[0], np.cumsum(np.concatenate(sizes))])
 
   def grid(self, step: int) -> Grid:
     """The shape of the batch of `step` (the first is 0); behind the last, those of the last stage go on."""
@@ -90,10 +96,9 @@ class Multigrid:
     return Grid(times * self.batch, frames, side, scale, times * self.norm_groups)
 
   def place(self, step: int) -> int:
-    """How many clips the steps before `step` take."""
-    while len(self._places) <= step:
-      self._places.append(self._places[-1] + self.grid(len(self._places) - 1).batch)
-    return self._places[step]
+    """How many clips the steps before `step` take; threads may ask."""
+    total = self.stages[-1]
+    return int(self._places[min(step, total)]) + sum(self.grid(late).batch for late in range(total, step))
 
   def grids(self) -> tuple[Grid, ...]:
     """Every shape that comes, each once, in the order of their first step: a program is compiled for each."""
@@ -113,13 +118,16 @@ class Multigrid:
 
 def full_shape(form: Preprocessing) -> tuple[int, int]:
   """(frames, side) of a view that `form` makes; InputError where its side cannot be told, or is none of pixels."""
-  sized = [form.settings[step]["size"] for step in form.steps if "size" in form.settings.get(step, {})]
-  if form.modality == "spectrogram" or not sized or not isinstance(sized[-1], int):
+  sized = [(step, form.settings[step]["size"]) for step in form.steps if "size" in form.settings.get(step, {})]
+  step, size = sized[-1] if sized and form.modality != "spectrogram" else ("", None)
+  whole = isinstance(size, int) and step != "resize"  # one number of a resize is the shorter side
+  pair = (size, size) if whole else tuple(size) if isinstance(size, tuple | list) else ()
+  if len(pair) != 2 or pair[0] != pair[1]:
     raise InputError(
       f"multigrid: preprocessing.train ends in no square of a known side (its steps are {', '.join(form.steps)}); "
-      "wanted a crop or a resize with one size"
+      "wanted a square crop"
     )
-  return form.frames_per_view, sized[-1]
+  return form.frames_per_view, pair[0]
 
 
 class Shaped(NamedTuple):

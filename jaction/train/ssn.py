@@ -1,5 +1,6 @@
 """SSN: which of a video's proposals hold an action, learned from frames (arXiv:1704.06228)."""
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -30,6 +31,7 @@ from jaction.predict import structured
 from jaction.records import Record, open_frames, read_label_map
 from jaction.records.frames import FrameCache
 from jaction.records.ssn import ProposalVideo, read_proposals
+from jaction.train.checks import check_own_metric
 from jaction.train.step import Task
 
 METRICS = tuple(f"map@{threshold:.1f}" for threshold in THUMOS)
@@ -64,9 +66,17 @@ class StructuredSegments:
     pools = [sampling.pools(video) for video in self.records]
     whole = sampling.joined(pools)
     # All zeros where every positive proposal has the same target: the deviation is a divisor.
-    self.normalizers = np.maximum(sampling.normalizers(whole.positive), [[-np.inf], [1e-6]])
+    try:
+      self.normalizers = np.maximum(sampling.normalizers(whole.positive), [[-np.inf], [1e-6]])
+    except InputError as error:
+      raise InputError(f"{self._root / data['train']}: {error}") from None
+    for kind in ("incomplete", "background"):
+      if not getattr(whole, kind):
+        raise InputError(f"{self._root / data['train']}: no {kind} proposals in the whole list")
     self.order, self.epoch = shuffled(len(self.records), config["seed"]), len(self.records)
     self._val = sampling.annotated(self._videos(data["val"])) if data["val"] else []
+    if data["val"] and not self._val:
+      raise InputError(f"{self._root / data['val']}: no video with instances to evaluate; data.val may be ''")
     self._interval, self._piece = own["test_interval"], own["piece"]
     self.val_records = [
       Piece(f"{video.id}:{first}", video, first)
@@ -74,8 +84,8 @@ class StructuredSegments:
       for first in range(0, len(sampling.test_frames(video.frames, self._interval)), self._piece)
     ]
     self.metric = config["eval"]["metric"] if data["val"] else None
-    if self.metric is not None and self.metric.removeprefix("ema_") not in METRICS:
-      raise InputError(f"eval.metric={self.metric!r}: SSN has {', '.join(METRICS)}")
+    if self.metric is not None:
+      check_own_metric(config, "SSN", METRICS)
     media, val_media = (Media(str(self._root / own[k]), data["template"]) for k in ("media", "val_media"))
     segments = self.model.head.segments
     self.prepare = {
@@ -101,6 +111,9 @@ class StructuredSegments:
   def _videos(self, name: str) -> list[ProposalVideo]:
     path = self._root / name
     videos = read_proposals(path, normalized=self.config["localization"]["normalized"])
+    twice = [name for name, count in collections.Counter(video.id for video in videos).items() if count > 1]
+    if twice:
+      raise InputError(f"{path}: {twice[0]!r} is there twice")
     for video in videos:
       for one in (*video.instances, *video.proposals):
         if one.label > self.classes:

@@ -28,10 +28,8 @@ class Sink(Protocol):
 
 def open_sinks(folder: pathlib.Path, settings: Mapping[str, Any], config: Mapping[str, Any], start: int) -> list[Sink]:
   """Those that config.log asks for; `start` is the step that the run goes on from, and `config` goes along with it."""
-  sinks: list[Sink] = [TensorBoard(folder / "tb", start)] if settings["tensorboard"] else []
-  if project := settings.get("wandb"):
-    sinks.append(Wandb(folder, project, config))
-  return sinks
+  sinks: list[Sink] = [Wandb(folder, settings["wandb"], config)] if settings.get("wandb") else []
+  return sinks + ([TensorBoard(folder / "tb", start)] if settings["tensorboard"] else [])
 
 
 class TensorBoard:
@@ -62,7 +60,9 @@ class Wandb:
     try:
       import wandb  # an extra
     except ImportError as error:
-      raise InputError(f"log.wandb={project!r} wants wandb, which is not installed: pip install wandb") from error
+      raise InputError(
+        f"log.wandb={project!r} wants wandb, which is not installed: pip install 'jaction[wandb]'"
+      ) from error
     self._image = wandb.Image
     kept = folder / "wandb.json"
     if not kept.exists():
@@ -85,12 +85,12 @@ class Wandb:
 class Profile:
   """A trace of steps first ... last (jax.profiler), under `folder`, for TensorBoard's profile plugin or Perfetto.
 
-  Use it as a context manager; `steps` is () for none.  Raises InputError for steps that are no such two."""
+  Use it as a context manager; `steps` is () for none.  A run that goes on between the two traces the rest of them; one
+  that was rolled back traces them once.  Of several processes each has a folder of its own."""
 
   def __init__(self, folder: pathlib.Path, steps: Sequence[int]):
-    if steps and (len(steps) != 2 or not all(type(n) is int for n in steps) or not 1 <= steps[0] <= steps[1]):
-      raise InputError(f"log.profile={tuple(steps)!r}: wanted two steps, first and last, such as (10, 15); () for none")
-    self._folder, self._steps, self._on = folder, tuple(steps), False
+    self._folder = folder / str(jax.process_index()) if jax.process_count() > 1 else folder
+    self._steps, self._on, self._done = tuple(steps), False, not steps
 
   def __enter__(self) -> "Profile":
     return self
@@ -100,7 +100,7 @@ class Profile:
 
   def before(self, step: int) -> None:
     """To be called before each step."""
-    if self._steps and step == self._steps[0]:
+    if not self._done and not self._on and self._steps[0] <= step <= self._steps[1]:
       jax.profiler.start_trace(os.fspath(self._folder))
       self._on = True
 
@@ -112,7 +112,7 @@ class Profile:
 
   def _stop(self) -> None:
     if self._on:
-      self._on = False
+      self._on, self._done = False, True
       jax.profiler.stop_trace()
 
 

@@ -87,6 +87,17 @@ def test_bmn_trains_and_localizes(made, capsys):
   for wrong in (["--window", "8"], ["--stride", "16"]):
     with pytest.raises(InputError, match="window 16 and stride 8"):
       localize.main([*argv, "--output", str(made / "out"), *wrong])
+  other = ["--model", str(made / "tsm"), "--videos", str(made / "set/videos.txt"), "--output", str(made / "other")]
+  assert features.main([*other, "--window", "16"]) == 0
+  with pytest.raises(InputError, match="features of stride 16; 8 was wanted"):
+    localize.main([*argv, "--output", str(made / "out"), "--cache", str(made / "other")])
+  facts = json.loads((workdir / "model/model.json").read_text())
+  del facts["source"]["window"], facts["source"]["stride"]
+  (workdir / "model/model.json").write_text(json.dumps(facts))
+  for wrong, message in (([], "give --window and --stride"), (["--window", "0"], "wanted 1 or more")):
+    with pytest.raises(InputError, match=message):
+      localize.main([*argv, "--output", str(made / "out"), *wrong])
+  assert localize.main([*argv, "--output", str(made / "out"), "--window", "16", "--stride", "8"]) == 0
 
 
 def test_the_stages_of_bsn_run_as_one_command_and_one_by_one(made, capsys):

@@ -1,5 +1,6 @@
 """The shape of every step of a multigrid training."""
 
+import concurrent.futures
 import importlib.util
 import json
 import pathlib
@@ -15,6 +16,7 @@ from jaction.clips.preprocessing import Preprocessing
 from jaction.clips.sets import BySet
 from jaction.errors import InputError
 from jaction.folders import load_folder
+from jaction.train.dry_run import dry_run
 from jaction.train.experiment import Experiment
 from jaction.train.loop import train
 from jaction.train.multigrid import Multigrid, Shaped, gridded
@@ -86,6 +88,16 @@ def test_places_are_the_clips_of_all_steps_before():
   sizes = [one.grid(step).batch for step in range(110)]
   assert [one.place(step) for step in (0, 1, 7, 110)] == [0, sizes[0], sum(sizes[:7]), sum(sizes)]
   assert multigrid().place(50) == sum(sizes[:50])  # whatever was asked for before
+
+
+def test_places_are_right_whoever_asks_first():
+  one = multigrid(stages=(0, 15000, 30000))
+  before = np.concatenate([[0], np.cumsum([one.grid(step).batch for step in range(30000)])])
+  steps = np.random.default_rng(0).integers(0, 30000, 400).tolist()
+  for _ in range(5):
+    fresh = multigrid(stages=(0, 15000, 30000))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+      assert list(pool.map(fresh.place, steps)) == before[steps].tolist()
 
 
 def clips_config(tiny_set, **changes):
@@ -181,6 +193,50 @@ def test_a_killed_multigrid_run_goes_on_to_the_same_bits(tiny_set, tmp_path, mon
   jax.tree.map(np.testing.assert_array_equal, *saved)
   rows = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text().splitlines()]
   assert len({row["lr"] for row in rows if row["kind"] == "train"}) > 3
+
+
+def test_precise_statistics_and_a_dry_run_see_the_full_shape(tiny_set):
+  config = clips_config(tiny_set)
+  run = Experiment(config.to_dict())
+  with run.training_batches(3, 6, whole=True) as batches:
+    shapes = [(batch["clips"].shape, batch["index"].tolist()) for batch in batches]
+  firsts = [run.grids.place(step) for step in (3, 4, 5)]
+  assert shapes == [((8, 1, 4, 32, 32, 3), [run.task.order(p) for p in range(f, f + 8)]) for f in firsts]
+  assert dry_run(config)["batch, clips"] == "uint8 [8, 1, 4, 32, 32, 3]"
+
+
+def test_rows_of_a_shard_and_batches_left_out_keep_their_places(tiny_set):
+  run = Experiment(clips_config(tiny_set).to_dict())
+  parts = []
+  for index in range(2):
+    run._loading = lambda index=index: {"shard": (index, 2), "threads": 2}
+    with run.training_batches(2, 8) as batches:
+      parts.append([batch["index"].tolist() for batch in batches])
+  wanted = [[run.task.order(p) for p in range(run.grids.place(s), run.grids.place(s + 1))] for s in range(2, 8)]
+  assert [a + b for a, b in zip(*parts, strict=True)] == wanted
+  run.skip, run._loading = (3,), lambda: {"threads": 2}
+  with run.training_batches(2, 7) as batches:
+    assert [batch["index"].tolist() for batch in batches] == wanted[:1] + wanted[2:]
+  assert run.schedule(3) == run._rate(3) * run.grids.grid(4).scale
+
+
+def test_what_multigrid_cannot_do_is_refused_by_name(tiny_set):
+  for changes, message in (
+    ({"multigrid.divisor": 0}, "multigrid.divisor=0"),
+    ({"multigrid.divisor": 5}, "multigrid.divisor=5; nearest is 30"),
+    ({"preprocessing.train.steps": ("resize",), "preprocessing.train.settings": {"resize": {"size": 32}}}, "no square"),
+    ({"loss.name": "hvu"}, "multigrid on"),
+  ):
+    with pytest.raises(InputError, match=message):
+      Experiment(clips_config(tiny_set, **changes).to_dict())
+  c = clips_config(tiny_set)
+  c.model.name, c.multigrid.divisor, c.multigrid.long = "c3d_16x1x1", 28, False
+  for form in (c.preprocessing.train, c.preprocessing.test):
+    form.clip_len = form.frames_per_view = 16
+    for settings in form.settings.values():
+      settings["size"] = 112
+  with pytest.raises(InputError, match="c3d_16x1x1 does not take clips of 16 x 56 x 56"):
+    Experiment(c.to_dict())
 
 
 def test_several_labels_and_several_sets_have_their_forms_too(tiny_set):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from jaction.clips import ssn as sampling
-from jaction.configs import toy_bsn_pem, toy_ssn
+from jaction.configs import toy_bmn, toy_bsn_pem, toy_ssn
 from jaction.errors import InputError, MediaError
 from jaction.launch import train as launch_train
 from jaction.losses_localization import pem
+from jaction.records.activitynet import read_activitynet
 from jaction.records.ssn import read_proposals, write_proposals
 from jaction.records.toy_untrimmed import make_untrimmed_set
 from jaction.train.experiment import Experiment
@@ -72,6 +73,37 @@ def test_a_class_beyond_the_model_is_refused_with_its_video(made):
   write_proposals(made / "bad.txt", [bad, *videos[1:]])
   with pytest.raises(InputError, match="train_0000.* has class 9"):
     Experiment(config(made, train="bad.txt"))
+
+
+def test_lists_that_cannot_be_used_are_named(made):
+  videos = read_proposals(made / "val_proposals.txt")
+  write_proposals(made / "none.txt", [dataclasses.replace(video, instances=()) for video in videos])
+  write_proposals(made / "twice.txt", [*videos, videos[0]])
+  bare = [dataclasses.replace(video, proposals=video.instances) for video in videos]
+  write_proposals(made / "bare.txt", bare)
+  for data, message in (
+    ({"val": "none.txt"}, "none.txt: no video with instances to evaluate"),
+    ({"val": "twice.txt"}, "twice.txt: .*val_0000.* is there twice"),
+    ({"train": "bare.txt"}, "bare.txt: no "),
+  ):
+    with pytest.raises(InputError, match=message):
+      Experiment(config(made, **data))
+
+
+@pytest.mark.parametrize("make", [toy_ssn, toy_bmn])
+def test_a_metric_of_averages_wants_averages(make, made):
+  c = make.get_config("short").unlock()
+  c.data.root = str(made)
+  c.eval.metric = "ema_" + c.eval.metric
+  if make is toy_bmn:
+    (made / "features").mkdir(exist_ok=True)
+    for name in ("train", "val"):
+      for video in read_activitynet(made / f"{name}.json"):
+        np.save(made / f"features/{video.id}.npy", np.zeros((3, c.model.fields.feat_dim), np.float32))
+  with pytest.raises(InputError, match="wants optimizer.ema above 0"):
+    Experiment(c.to_dict())
+  c.optimizer.ema = 0.9
+  assert Experiment(c.to_dict()).metric == c.eval.metric
 
 
 def test_a_video_shorter_than_its_proposals_say_is_an_error_that_names_it(made):

@@ -78,12 +78,21 @@ def test_a_profile_is_written_of_the_steps_asked_for_alone(config, tmp_path, mon
     profile.before(2)
     raise KeyError
   assert calls[-2:] == ["start", "stop"]  # an error between leaves no trace open
+  with Profile(tmp_path / "other", (2, 3)) as profile:
+    for step in (3, 4, 2, 3):  # a run that goes on at step 3, and then is rolled back
+      profile.before(step)
+      profile.after(step, np.zeros(1))
+  assert calls[-3:] == ["stop", "start", "stop"]
 
 
-@pytest.mark.parametrize("steps", [(3,), (3, 2), (0, 2), (1.5, 2)])
-def test_steps_that_are_no_first_and_last_are_an_input_error(tmp_path, steps):
+@pytest.mark.parametrize("steps", [(3,), (3, 2), (0, 2), (1.5, 2), (99, 100)])
+def test_steps_that_are_no_first_and_last_of_the_run_are_an_input_error_before_anything_is_written(
+  config, tmp_path, steps
+):
+  config.log.update({"profile": steps})
   with pytest.raises(InputError, match="log.profile"):
-    Profile(tmp_path, steps)
+    train(config, tmp_path / "run")
+  assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_goes_on_is_the_same_run_at_weights_and_biases(config, tmp_path, monkeypatch):
@@ -107,7 +116,7 @@ def test_a_run_that_goes_on_is_the_same_run_at_weights_and_biases(config, tmp_pa
 
 def test_wandb_asked_for_and_not_there_is_an_input_error(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, "wandb", None)
-  with pytest.raises(InputError, match="pip install wandb"):
+  with pytest.raises(InputError, match="wants wandb, which is not installed"):
     Wandb(tmp_path, "project", {})
 
 
