@@ -121,13 +121,13 @@ def full_shape(form: Preprocessing) -> tuple[int, int]:
   sized = [(step, form.settings[step]["size"]) for step in form.steps if "size" in form.settings.get(step, {})]
   step, size = sized[-1] if sized and form.modality != "spectrogram" else ("", None)
   whole = isinstance(size, int) and step != "resize"  # one number of a resize is the shorter side
-  pair = (size, size) if whole else tuple(size) if isinstance(size, tuple | list) else ()
+  pair: tuple = (size, size) if whole else tuple(size) if isinstance(size, tuple | list) else ()
   if len(pair) != 2 or pair[0] != pair[1]:
     raise InputError(
       f"multigrid: preprocessing.train ends in no square of a known side (its steps are {', '.join(form.steps)}); "
       "wanted a square crop"
     )
-  return form.frames_per_view, pair[0]
+  return form.frames_per_view, int(pair[0])
 
 
 class Shaped(NamedTuple):

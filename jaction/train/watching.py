@@ -148,7 +148,7 @@ def draw_confusion(matrix: np.ndarray, labels: Sequence[str], path: pathlib.Path
   if count <= 16:
     for true, predicted in zip(*np.nonzero(matrix), strict=True):
       tone = "white" if share[true, predicted] > 0.5 else "black"
-      axes.text(predicted, true, int(matrix[true, predicted]), ha="center", va="center", color=tone, fontsize=8)
+      axes.text(predicted, true, f"{matrix[true, predicted]}", ha="center", va="center", color=tone, fontsize=8)
   FigureCanvasAgg(figure)
   new = path.with_name(path.stem + ".new.png")  # renamed, so that a reader never sees half a picture
   figure.savefig(new, dpi=100)
