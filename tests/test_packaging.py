@@ -41,7 +41,7 @@ def test_every_package_is_listed_and_mapped():
 
 def test_the_base_install_has_neither_tensorflow_nor_torch():
   assert not {name_of(line) for line in REQUIRES} & {"tensorflow", "tensorflow-datasets", "torch", "torchvision", "clu"}
-  assert set(EXTRAS) == {"cuda", "tpu", "remote", "tfds", "torch", "detect", "dev"}
+  assert set(EXTRAS) == {"cuda", "tpu", "remote", "tfds", "torch", "detect", "wandb", "dev"}
   assert all("torch" != name_of(line) for line in EXTRAS["dev"])
 
 
