@@ -46,7 +46,7 @@ def test_the_table_of_models_is_what_the_script_writes(script, shared):
   assert (DOCS / "models.md").read_text() == script.table(shared / "zoo"), AGAIN
 
 
-@pytest.mark.parametrize("name", ["training.md", "localization.md", "detection.md", "data.md"])
+@pytest.mark.parametrize("name", ["training.md", "localization.md", "detection.md", "data.md", "recipes.md"])
 def test_the_training_commands_of_the_docs_are_configs_with_the_keys_that_they_set(name):
   text = (DOCS / name).read_text().replace("\\\n", " ")
   commands = [shlex.split(line.split("#")[0]) for line in text.splitlines() if line.startswith("jaction train ")]
