@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from jaction.train.divergence import Diverged
-from jaction.train.watching import draw_confusion, memory, open_sinks
+from jaction.train.watching import draw_confusion, memory, open_sinks, save_figure
 
 NORMS = ("grad_norm", "param_norm")
 
@@ -212,8 +212,7 @@ def _keep_rows(path: pathlib.Path, start: int) -> list[dict[str, Any]]:
 
 def draw_curves(rows: list[dict[str, Any]], path: pathlib.Path) -> None:
   """Loss, accuracy and learning rate over epochs, as a PNG."""
-  from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second that only a picture is worth
-  from matplotlib.figure import Figure
+  from matplotlib.figure import Figure  # half a second that only a picture is worth
 
   figure = Figure(figsize=(12, 3.6), layout="constrained")
   panels = (
@@ -231,8 +230,4 @@ def draw_curves(rows: list[dict[str, Any]], path: pathlib.Path) -> None:
     axes.set_ylim(bottom=0, top=1.02 if title == "accuracy" else None)
     if len(lines) > 1 and axes.lines:
       axes.legend()
-  FigureCanvasAgg(figure)
-  # A name that ends in .png: matplotlib takes the format from it; renamed, so that a reader never sees half a picture.
-  new = path.with_name(path.stem + ".new.png")
-  figure.savefig(new, dpi=110)
-  os.replace(new, path)
+  save_figure(figure, path)

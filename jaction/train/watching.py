@@ -130,8 +130,7 @@ def memory() -> dict[str, float]:
 
 def draw_confusion(matrix: np.ndarray, labels: Sequence[str], path: pathlib.Path) -> None:
   """matrix [K, K], counts of (true class, predicted class), as a PNG: shares of each true class, from white to blue."""
-  from matplotlib.backends.backend_agg import FigureCanvasAgg  # half a second that only a picture is worth
-  from matplotlib.figure import Figure
+  from matplotlib.figure import Figure  # half a second that only a picture is worth
 
   count = len(matrix)
   share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -149,7 +148,15 @@ def draw_confusion(matrix: np.ndarray, labels: Sequence[str], path: pathlib.Path
     for true, predicted in zip(*np.nonzero(matrix), strict=True):
       tone = "white" if share[true, predicted] > 0.5 else "black"
       axes.text(predicted, true, f"{matrix[true, predicted]}", ha="center", va="center", color=tone, fontsize=8)
+  save_figure(figure, path)
+
+
+def save_figure(figure: Any, path: pathlib.Path) -> None:
+  """Writes a matplotlib Figure as a PNG, whole or not at all."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+
   FigureCanvasAgg(figure)
-  new = path.with_name(path.stem + ".new.png")  # renamed, so that a reader never sees half a picture
-  figure.savefig(new, dpi=100)
+  # A name that ends in .png: matplotlib takes the format from it; renamed, so that a reader never sees half a picture.
+  new = path.with_name(path.stem + ".new.png")
+  figure.savefig(new, dpi=110)
   os.replace(new, path)

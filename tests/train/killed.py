@@ -52,7 +52,7 @@ def arm(stage, step, share, mark):
         ended.set()
       mark.unlink(missing_ok=True)
       seconds = time.monotonic() - began
-      share /= 2  # where it was quicker than that: the next one is surely not
+      share = 0.0  # where it was quicker than that: in the next one at once, as there may be no other
       if step is None and not lasting.exists():
         lasting.write_text(str(seconds))
 
