@@ -307,6 +307,7 @@ def test_a_path_does_as_well_as_a_name(tmp_path):
     (["--config=toy_tsm", "--workdri=x"], "--workdri is not known. Near it: --workdir"),
     (["--config=toy_tsm", "stray"], "stray is not a flag"),
     (["--config=toy_tsm"], "--workdir is missing"),
+    (["--config=toy_tsm", "--workdir=nowhere"], "data.root is not set: --config.data.root=FOLDER"),
     ([], "--config is missing"),
   ],
 )

@@ -79,8 +79,14 @@ class Recognition:
     if data["val"] and self._average == "none":
       raise InputError('preprocessing.test.average="none" leaves a video without one score: wanted prob or score')
     self._root = os.path.expanduser(data["root"])
-    self.labels = self._labels()
-    self.records, self.order, self.epoch = self._training_set()
+    try:
+      self.labels = self._labels()
+      self.records, self.order, self.epoch = self._training_set()
+    except InputError as error:
+      if data["root"]:
+        raise
+      hint = "data.root is not set: --config.data.root=FOLDER says where lists and labels lie"
+      raise InputError(f"{error} ({hint})") from error
     self.val_records = self._records(data["val"], data["format"]) if data["val"] else []
     self.metric = config["eval"]["metric"] if data["val"] else None
     if self.metric and self._multi_label:
