@@ -8,6 +8,8 @@ test holds them together); `jaction benchmark convolutions` measures them, and `
 import contextlib
 import contextvars
 import functools
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -55,7 +57,7 @@ def conv(
     kernel, strides, padding = kernel[None], (1, *strides), ((0, 0), *padding)
   if form == "auto":
     form = _only.get() or choose(kernel.shape, groups, jax.default_backend())
-  return FORMS[form](x, kernel, strides, padding, groups)
+  return FORMS[form](x, kernel, tuple(strides), tuple(map(tuple, padding)), groups)
 
 
 @contextlib.contextmanager
@@ -157,18 +159,59 @@ def _as_stacked(x, kernel, strides, padding, groups):
   return _frames(lambda y: _lax(y, flat, strides[1:], padding[1:]), taps)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def _as_shifts(x, kernel, strides, padding, groups):
-  """Depthwise: the sum over all taps of shifted frames times the tap's weight of each channel."""
-  x = jnp.pad(x, [(0, 0), *map(tuple, padding), (0, 0)])
+  """Depthwise: the sum over all taps of shifted frames times the tap's weight of each channel.
+
+  Its gradient is written out: derived, each of the taps would compute what stands behind the convolution anew, and on a
+  CPU a training step of X3D takes some times as long.  What is written out has no forward mode: see `plain`.
+  """
+  return _shifted(jnp.pad(x, [(0, 0), *padding, (0, 0)]), kernel, strides)
+
+
+def _shifted(x, kernel, strides):
   counts = [(size - k) // s + 1 for size, k, s in zip(x.shape[1:4], kernel.shape, strides, strict=False)]
+  taps = _taps(x, kernel.shape[:3], strides, counts)
+  return _sum([tap * kernel[place].reshape(1, 1, 1, 1, -1) for place, tap in taps])
 
-  def tap(*start):
+
+def _taps(x, sizes, strides, counts):
+  """(place in the kernel, the pixels of padded x that meet it, [B, *counts, C])."""
+  for start in itertools.product(*map(range, sizes)):
     ends = [first + (count - 1) * stride + 1 for first, count, stride in zip(start, counts, strides, strict=True)]
-    y = lax.slice(x, (0, *start, 0), (x.shape[0], *ends, x.shape[-1]), (1, *strides, 1))
-    return y * kernel[start].reshape(1, 1, 1, 1, -1)
+    yield start, lax.slice(x, (0, *start, 0), (x.shape[0], *ends, x.shape[-1]), (1, *strides, 1))
 
-  t, h, w = kernel.shape[:3]
-  return _sum([tap(i, j, k) for i in range(t) for j in range(h) for k in range(w)])
+
+def _shifts_forward(x, kernel, strides, padding, groups):
+  return _as_shifts(x, kernel, strides, padding, groups), (x, kernel)
+
+
+def _shifts_backward(strides, padding, groups, kept, gradient):
+  x, kernel = kept
+  sizes, zero = kernel.shape[:3], jnp.zeros((), gradient.dtype)
+  # Of x: the gradient, with the pixels between that the strides left out, under the kernel turned round.
+  spread = []
+  for size, k, stride, (low, _), count in zip(x.shape[1:4], sizes, strides, padding, gradient.shape[1:4], strict=True):
+    before = k - 1 - low
+    spread.append((before, size + k - 1 - before - ((count - 1) * stride + 1), stride - 1))
+  wide = lax.pad(gradient, zero, ((0, 0, 0), *spread, (0, 0, 0)))
+  of_x = _shifted(wide, kernel[::-1, ::-1, ::-1], (1, 1, 1))
+
+  # Of the kernel: frame by frame, so that what all taps read stays in the processor's cache.
+  x = jnp.pad(x, [(0, 0), *padding, (0, 0)])
+  exact = jnp.promote_types(gradient.dtype, jnp.float32)
+
+  def add(t, total):
+    frame = lax.dynamic_slice_in_dim(gradient, t, 1, axis=1)
+    under = lax.dynamic_slice_in_dim(x, t * strides[0], sizes[0], axis=1)
+    taps = _taps(under, sizes, strides, frame.shape[1:4])
+    return total + jnp.stack([jnp.sum(tap * frame, (0, 1, 2, 3), dtype=exact) for _, tap in taps])
+
+  total = lax.fori_loop(0, gradient.shape[1], add, jnp.zeros((math.prod(sizes), x.shape[-1]), exact))
+  return of_x, total.reshape(kernel.shape).astype(kernel.dtype)
+
+
+_as_shifts.defvjp(_shifts_forward, _shifts_backward)
 
 
 FORMS = {

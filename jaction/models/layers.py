@@ -163,18 +163,20 @@ class BatchNorm(nn.Module):
     if x.shape[0] % self.groups:
       raise ValueError(f"batch norm over {self.groups} groups needs a batch that they divide; got {x.shape[0]}")
 
-    grouped = x.reshape(self.groups, -1, features).astype(jnp.float32)
+    # The axes stay apart: XLA's gradient of a sum over one axis of all pixels takes five to ten times as long on a CPU.
+    grouped = x.reshape(self.groups, -1, *x.shape[1:]).astype(jnp.float32)
+    axes, expand = tuple(range(1, x.ndim)), (slice(None), *[None] * (x.ndim - 1))
     if rows is None:
-      count = grouped.shape[1]
-      batch_mean = grouped.mean(axis=1)  # [groups, C]
-      batch_var = jnp.square(grouped - batch_mean[:, None]).mean(axis=1)
+      count = math.prod(grouped.shape[1:-1])
+      batch_mean = grouped.mean(axis=axes)  # [groups, C]
+      batch_var = jnp.square(grouped - batch_mean[expand]).mean(axis=axes)
       correction = count / max(count - 1, 1)
     else:
-      share = jnp.broadcast_to(rows.reshape(-1, *[1] * (x.ndim - 2)), x.shape[:-1]).reshape(self.groups, -1, 1)
-      share = share.astype(jnp.float32)
-      count = jnp.maximum(share.sum(axis=1), 1.0)  # [groups, 1]
-      batch_mean = (grouped * share).sum(axis=1) / count
-      batch_var = (jnp.square(grouped - batch_mean[:, None]) * share).sum(axis=1) / count
+      share = rows.reshape(self.groups, -1, *[1] * (x.ndim - 1)).astype(jnp.float32)
+      pixels = math.prod(x.shape[1:-1])
+      count = jnp.maximum(share.sum(axis=axes) * pixels, 1.0)  # [groups, 1]
+      batch_mean = (grouped * share).sum(axis=axes) / count
+      batch_var = (jnp.square(grouped - batch_mean[expand]) * share).sum(axis=axes) / count
       correction = jnp.mean(count / jnp.maximum(count - 1, 1.0))
     if not self.is_initializing():
       unbiased = batch_var.mean(axis=0) * correction
@@ -182,7 +184,7 @@ class BatchNorm(nn.Module):
       var.value += self.momentum * (unbiased - var.value)
     factor = scale[None] * lax.rsqrt(batch_var + self.eps)
     shift = bias[None] - batch_mean * factor
-    return _affine(x.reshape(self.groups, -1, features), factor[:, None], shift[:, None]).reshape(x.shape)
+    return _affine(x.reshape(grouped.shape), factor[expand], shift[expand]).reshape(x.shape)
 
 
 def call_block(block: nn.Module, x: Array, *, train: bool) -> Array:
