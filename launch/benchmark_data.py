@@ -159,13 +159,19 @@ def installed() -> dict[str, str]:
 
 
 def in_turns(runs: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, list[float]]:
-  """name -> seconds of each turn; every other round goes the other way round, so that none always follows the same."""
+  """name -> seconds of each turn.  Each round has a drawn order in which none follows itself: what ran before leaves
+  its code, its files and its free memory behind."""
   times: dict[str, list[float]] = {name: [] for name in runs}
-  for number in range(repeat):
-    for name in list(runs)[:: -1 if number % 2 else 1]:
+  rng, last = np.random.default_rng(0), None
+  for _ in range(repeat):
+    names = [str(name) for name in rng.permutation(list(runs))]
+    if names[0] == last:
+      names.append(names.pop(0))
+    for name in names:
       start = time.perf_counter()
       runs[name]()
       times[name].append(time.perf_counter() - start)
+    last = names[-1]
   return times
 
 

@@ -482,6 +482,14 @@ VARIANTS: Mapping[str, Any] = {
     params=292_132,
     macs=28_144_128,
   ),
+  "x3d_tiny_1x1x8": _tiny(
+    lambda: X3D((1, 1, 1, 1), (2, 2, 2, 1), patch=True, gamma_w=1.0, gamma_d=1.0),
+    lambda k: X3DHead(k, 0.1, 128),
+    8,
+    0,
+    params=1,
+    macs=1,
+  ),
   **DETECTION,
   **VARIANTS_LOCALIZATION,
 }

@@ -64,6 +64,9 @@ class Block(nn.Module):
 class X3D(nn.Module):
   """[B, T, H, W, C] -> [B, T, H/32, W/32, 432 for a width factor of 2]: res5 and the last 1 x 1 x 1 convolution."""
 
+  blocks: tuple[int, ...] = BLOCKS
+  strides: tuple[int, ...] = (2, 2, 2, 2)  # of the first block of each of res2 ... res5
+  patch: bool = False  # the stem sees patches of 4 x 4 pixels, for small frames (ours); not 3 x 3 at stride 2
   gamma_w: float = 2.0  # width, gamma_w of the paper
   gamma_b: float = 2.25  # bottleneck width
   gamma_d: float = 2.2  # depth
@@ -73,15 +76,16 @@ class X3D(nn.Module):
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:
     width = round_width(WIDTHS[0], self.gamma_w)
-    x = Conv(width, (1, 3, 3), (1, 2, 2), name="conv1_s")(x)
+    stem = ((1, 4, 4), (1, 4, 4), ((0, 0),) * 3) if self.patch else ((1, 3, 3), (1, 2, 2))
+    x = Conv(width, *stem, name="conv1_s")(x)
     x = Conv(width, (5, 1, 1), groups=width, name="conv1_t")(x)
     x = nn.relu(self.norm(name="bn1")(x, train=train))
-    for i, (blocks, base) in enumerate(zip(BLOCKS, WIDTHS, strict=True)):
+    for i, (blocks, base, first) in enumerate(zip(self.blocks, WIDTHS, self.strides, strict=True)):
       width = round_width(base, self.gamma_w)
       makers = []
       for b in range(math.ceil(blocks * self.gamma_d)):
         shortcut_norm = self.first_shortcut_norm or (i, b) != (0, 0)
-        inner, stride = int(width * self.gamma_b), 2 if b == 0 else 1
+        inner, stride = int(width * self.gamma_b), first if b == 0 else 1
         makers.append(functools.partial(Block, width, inner, stride, b % 2 == 0, shortcut_norm, self.norm))
       x = Blocks(tuple(makers), name=f"res{i + 2}")(x, train=train)
     x = Conv(int(width * self.gamma_b), (1, 1, 1), name="conv5")(x)

@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from jaction.errors import InputError
-from jaction.models.conv import FORMS, choose, conv, max_pool, same
+from jaction.models.conv import FORMS, choose, conv, max_pool, plain, same
 
 CASES = [  # kernel, strides, padding, groups
   ((1, 1, 1), (1, 1, 1), None, 1),
@@ -23,6 +23,8 @@ CASES = [  # kernel, strides, padding, groups
   ((3, 3, 3), (1, 1, 1), None, 1),
   ((3, 3, 3), (2, 2, 2), None, 4),
   ((3, 3, 3), (1, 1, 1), ((2, 0), (1, 1), (0, 2)), 1),
+  ((3, 3, 3), (2, 1, 3), ((2, 0), (1, 1), (0, 2)), 8),
+  ((3, 2, 1), (1, 2, 3), ((0, 0), (0, 1), (0, 0)), 8),
   ((5, 7, 7), (1, 2, 2), None, 1),
 ]
 
@@ -58,6 +60,37 @@ def test_every_form_gives_the_numbers_and_the_gradients_of_the_plain_convolution
   with jax.default_matmul_precision("highest"):
     for got, want in zip(outputs(form), outputs("lax"), strict=True):
       np.testing.assert_allclose(got, want, atol=1e-4 * np.abs(want).max())
+
+
+def test_the_depthwise_form_has_batched_gradients_and_those_of_the_gradient_and_a_forward_mode_within_plain():
+  rng = np.random.default_rng(0)
+  x, w = rng.standard_normal((2, 1, 4, 5, 5, 8), np.float32), rng.standard_normal((3, 3, 3, 1, 8), np.float32)
+
+  def loss(x, w, form="shifts"):
+    return jnp.sin(conv(x, w, strides=(1, 2, 2), padding=same((3, 3, 3)), groups=8, form=form)).sum()
+
+  grads = jax.vmap(jax.grad(loss, 1), (0, None))(x, w)
+  for i in range(2):
+    np.testing.assert_allclose(grads[i], jax.grad(loss, 1)(x[i], w, "lax"), atol=1e-4)
+
+  def curvature(form):
+    return jax.grad(lambda w: jnp.square(jax.grad(loss, 1)(x[0], w, form)).sum())(w)
+
+  np.testing.assert_allclose(curvature("shifts"), curvature("lax"), rtol=1e-3, atol=1e-3)
+  with plain():
+    _, change = jax.jvp(lambda w: loss(x[0], w, "auto"), (w,), (w,))
+  np.testing.assert_allclose(change, jnp.sum(jax.grad(loss, 1)(x[0], w) * w), rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
+def test_the_gradient_of_the_depthwise_form_has_its_inputs_type(dtype):
+  with jax.enable_x64(dtype == jnp.float64):
+    x, w = jnp.ones((1, 4, 4, 4, 8), dtype), jnp.ones((3, 3, 3, 1, 8), dtype)
+    of_x, of_w = jax.grad(
+      lambda x, w: conv(x, w, strides=(1, 1, 1), padding=same((3, 3, 3)), groups=8, form="shifts").sum(), (0, 1)
+    )(x, w)
+    assert (of_x.dtype, of_w.dtype) == (dtype, dtype)
+    assert of_w[1, 1, 1, 0, 0] == 64 and of_w[0, 0, 0, 0, 0] == 27  # pixels that each tap meets
 
 
 def test_a_kernel_of_two_sizes_sees_each_frame_alone():
