@@ -12,7 +12,7 @@ from jax import Array
 from jaction.models.heads import over_positions, pool
 from jaction.models.layers import BatchNorm, Blocks, Conv, Dense, Draw
 
-BLOCKS = (1, 2, 5, 3)  # of res2 ... res5 before the depth factor
+BLOCKS = (1, 2, 5, 3)
 WIDTHS = (12, 24, 48, 96)  # before the width factor
 
 
@@ -64,14 +64,14 @@ class Block(nn.Module):
 class X3D(nn.Module):
   """[B, T, H, W, C] -> [B, T, H/32, W/32, 432 for a width factor of 2]: res5 and the last 1 x 1 x 1 convolution."""
 
-  blocks: tuple[int, ...] = BLOCKS
-  strides: tuple[int, ...] = (2, 2, 2, 2)  # of the first block of each of res2 ... res5
-  patch: bool = False  # the stem sees patches of 4 x 4 pixels, for small frames (ours); not 3 x 3 at stride 2
   gamma_w: float = 2.0  # width, gamma_w of the paper
   gamma_b: float = 2.25  # bottleneck width
   gamma_d: float = 2.2  # depth
   first_shortcut_norm: bool = True  # PyTorchVideo has none on the first shortcut
   norm: Any = BatchNorm
+  blocks: tuple[int, ...] = BLOCKS  # of res2 ... res5 before the depth factor
+  strides: tuple[int, ...] = (2, 2, 2, 2)  # of the first block of each of res2 ... res5
+  patch: bool = False  # the stem sees patches of 4 x 4 pixels, for small frames (ours); not 3 x 3 at stride 2
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool) -> Array:

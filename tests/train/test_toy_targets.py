@@ -9,13 +9,16 @@ import pytest
 import jaction
 from jaction.clips.device import normalize
 from jaction.clips.preprocessing import Preprocessing
-from jaction.configs import toy_slowfast
+from jaction.configs import toy_slowfast, toy_x3d
 from jaction.records import read_records
 from jaction.records.toy import make_toy_set
 from jaction.train.experiment import Experiment
 from jaction.train.loop import train
 
 pytestmark = pytest.mark.slow  # minutes each
+NETWORKS = pytest.mark.parametrize(
+  "toy_config, epochs", [(toy_slowfast, 12.0), (toy_x3d, 28.0)], ids=["slowfast", "x3d"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +26,12 @@ def toy(tmp_path_factory):
   return make_toy_set(tmp_path_factory.mktemp("toy") / "set").folder
 
 
-def test_slowfast_learns_the_toy_set_though_its_parameters_once_become_nan(toy, tmp_path, monkeypatch):
-  c = toy_slowfast.get_config().unlock()
-  c.data.root, c.duration.epochs, c.log.progress, c.divergence.action = str(toy), 12.0, False, "rollback"
+@NETWORKS
+def test_a_tiny_network_learns_the_toy_set_though_its_parameters_once_become_nan(
+  toy, tmp_path, monkeypatch, toy_config, epochs
+):
+  c = toy_config.get_config().unlock()
+  c.data.root, c.duration.epochs, c.log.progress, c.divergence.action = str(toy), epochs, False, "rollback"
   c.eval.every.epochs = 4.0
   step, calls = Experiment.step, []
 
@@ -53,13 +59,14 @@ def test_slowfast_learns_the_toy_set_though_its_parameters_once_become_nan(toy, 
   assert accuracy(np.full(8, 4)) <= 0.55  # of one frame: the shape alone
 
 
-def test_with_the_labels_shuffled_nothing_is_learnt(toy, tmp_path):
+@NETWORKS
+def test_with_the_labels_shuffled_nothing_is_learnt(toy, tmp_path, toy_config, epochs):
   lines = [line.rsplit(" ", 1) for line in (toy / "train.txt").read_text().splitlines()]
   labels = np.random.default_rng(0).permutation([label for _, label in lines])
   (toy / "shuffled.txt").write_text(
     "".join(f"{path} {label}\n" for (path, _), label in zip(lines, labels, strict=True))
   )
-  c = toy_slowfast.get_config().unlock()
-  c.data.root, c.data.train, c.duration.epochs, c.eval.every.epochs = str(toy), "shuffled.txt", 12.0, 12.0
+  c = toy_config.get_config().unlock()
+  c.data.root, c.data.train, c.duration.epochs, c.eval.every.epochs = str(toy), "shuffled.txt", epochs, epochs
   c.log.progress = False
   assert train(c, tmp_path / "run")["top1"] < 0.3
