@@ -13,5 +13,5 @@ from jaction.configs import toy_tsm
 
 def get_config(form: str = ""):
   c = toy_tsm.get_config(form).unlock()
-  c.model.name, c.schedule.lr = "x3d_tiny_1x1x8", 1.5e-3
+  c.model.name, c.schedule.lr, c.duration.epochs = "x3d_tiny_1x1x8", 1.5e-3, 36.0
   return c.lock()

@@ -14,6 +14,7 @@ import grain
 import jax
 import numpy as np
 from absl import flags
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -232,6 +233,23 @@ def put(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     raise InputError(f"a batch of {rows} does not split over {local} devices: wanted a multiple of {local}")
   split = NamedSharding(mesh, P(mesh.axis_names))
   return {k: jax.make_array_from_process_local_data(split, _on_device_type(v)) for k, v in batch.items()}
+
+
+def spread(function: Callable[[Any, Mapping[str, jax.Array]], Any], mesh: Mesh | None = None) -> Callable:
+  """`function` (variables, batch) -> a tree of arrays, jitted: for evaluation.
+
+  With a mesh the rows are split over its devices and those of all processes come out, whole, in each of them; see
+  `of_all_processes` for the rest of such a batch.
+  """
+  if mesh is None:
+    return jax.jit(function)
+  run = jax.jit(function, out_shardings=NamedSharding(mesh, P()))
+  return lambda variables, batch: run(variables, put(batch, mesh))
+
+
+def of_all_processes(batch: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+  """The rows of all processes, in the order in which `put` has them."""
+  return multihost_utils.process_allgather(dict(batch), tiled=True) if jax.process_count() > 1 else batch
 
 
 def _on_device_type(array: np.ndarray) -> np.ndarray:

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax import linen as nn
+from jax.sharding import Mesh
 
+from jaction.batches import of_all_processes, spread
 from jaction.clips.device import normalize
 
 
@@ -19,23 +21,34 @@ class BoxScores(NamedTuple):
   faults: tuple = ()
 
 
+SEEN = ("clips", "boxes", "box_mask", "bank", "bank_mask")  # what a detector looks at of a batch
+
+
 def make_box_step(
-  model: nn.Module, mean: Sequence[float], std: Sequence[float], *, multi_label: bool = True, features: bool = False
+  model: nn.Module,
+  mean: Sequence[float],
+  std: Sequence[float],
+  *,
+  multi_label: bool = True,
+  features: bool = False,
+  mesh: Mesh | None = None,
 ) -> Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], jax.Array]:
   """The function (variables, batch) -> probabilities [B,R,K], or features [B,R,F]; a batch holds "clips" uint8
-  [B,T,H,W,3], "boxes" [B,R,4], "box_mask" [B,R] and, for a network with a feature bank, "bank" and "bank_mask"."""
+  [B,T,H,W,3], "boxes" [B,R,4], "box_mask" [B,R] and, for a network with a feature bank, "bank" and "bank_mask".
 
-  @jax.jit
-  def step(variables, clips, boxes, mask, bank, bank_mask):
-    x = normalize(clips, mean, std)
-    out = model.apply(variables, x, boxes, mask, bank, bank_mask, train=False, return_features=features)
+  `mesh`: as `jaction.batches.spread`'s.
+  """
+
+  def step(variables, batch):
+    x = normalize(batch["clips"], mean, std)
+    given = (batch["boxes"], batch["box_mask"], batch.get("bank"), batch.get("bank_mask"))
+    out = model.apply(variables, x, *given, train=False, return_features=features)
     if features:
       return out
     return jax.nn.sigmoid(out) if multi_label else jax.nn.softmax(out, axis=-1)
 
-  return lambda variables, batch: step(
-    variables, batch["clips"], batch["boxes"], batch["box_mask"], batch.get("bank"), batch.get("bank_mask")
-  )
+  run = spread(step, mesh)
+  return lambda variables, batch: run(variables, {name: batch[name] for name in SEEN if name in batch})
 
 
 def score_boxes(
@@ -58,7 +71,8 @@ def score_boxes(
 
   try:
     for batch in batches:
-      waiting.append(([step(variables, batch) for variables in nets], batch))
+      rows = of_all_processes({name: batch[name] for name in ("index", "mask", "box_mask")})
+      waiting.append(([step(variables, batch) for variables in nets], rows))
       if len(waiting) > 1:  # one step behind, so that decoding and the device overlap
         fetch()
     while waiting:

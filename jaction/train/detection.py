@@ -91,7 +91,7 @@ class Detection:
     self.inputs = box_inputs(train.mean, train.std)
     self.preprocessing = test.to_json()
     self.about = {"task": "detection", "multi_label": own["multi_label"]}
-    self._step = make_box_step(self.model, test.mean, test.std, multi_label=own["multi_label"])
+    self._step = make_box_step(self.model, test.mean, test.std, multi_label=own["multi_label"], mesh=mesh)
 
   def _path(self, name: str) -> pathlib.Path:
     return pathlib.Path(self._root) / pathlib.Path(name).expanduser()

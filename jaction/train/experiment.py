@@ -65,10 +65,6 @@ class Experiment:
     if config["blending"]["name"] and config["task"] != "recognition":
       raise InputError(f"blending.name={config['blending']['name']!r} with task={config['task']!r}: wanted ''")
     self.task = TASKS[config["task"]](config, self.mesh)
-    if jax.process_count() > 1 and config["task"] != "recognition":
-      raise InputError(
-        f"task={config['task']!r} in {jax.process_count()} processes: wanted one process, or recognition"
-      )
     self.epoch, self.metric, self.has_val = self.task.epoch, self.task.metric, bool(self.task.val_records)
     cached = config["data"]["cache_mb"]
     self.cache = FrameCache(int(cached * 2**20)) if cached else None

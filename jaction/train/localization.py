@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from jaction import losses_localization as losses
-from jaction.batches import Batches
+from jaction.batches import Batches, of_all_processes, spread
 from jaction.clips import boundaries
 from jaction.errors import InputError, MediaError
 from jaction.faults import Fault
@@ -63,7 +63,7 @@ class Localization:
     self.prepare = {"train": prepare, "test": prepare}
     self.objective, self.blend = OBJECTIVES[type(self.model)](config["localization"]), None
     self.preprocessing, self.about = None, {"task": "localization", **self._seen()}
-    self._apply = jax.jit(lambda variables, features: self.model.apply(variables, features))
+    self._apply = spread(lambda variables, batch: self.model.apply(variables, batch["features"]), mesh)
 
   @property
   def model_proposals(self) -> int:
@@ -98,13 +98,14 @@ class Localization:
     sums, found = [[] for _ in nets], [{} for _ in nets]
     faults: list[Fault] = []
     with batches:
-      for batch in batches:
+      for own in batches:
+        batch = of_all_processes(own)
         mask = np.asarray(batch["mask"], bool)
         for number, variables in enumerate(nets):
-          out = self._apply(variables, batch["features"])
-          row = np.asarray(self.objective.loss(out, {k: np.asarray(v) for k, v in batch.items()}))
-          sums[number].append((row[mask].sum(), mask.sum()))
+          out = self._apply(variables, {"features": own["features"]})
           host = jax.tree.map(np.asarray, out)
+          row = np.asarray(self.objective.loss(host, batch))
+          sums[number].append((row[mask].sum(), mask.sum()))
           for at in np.flatnonzero(mask):
             item = self.val_records[int(batch["index"][at])]
             given = jax.tree.map(lambda x, at=at: x[at], host)

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaction import losses_localization as losses
-from jaction.batches import Batches
+from jaction.batches import Batches, of_all_processes, spread
 from jaction.clips import ssn as sampling
 from jaction.clips.clip import Clip
 from jaction.clips.device import normalize
@@ -99,13 +99,15 @@ class StructuredSegments:
     self.inputs = lambda batch: (normalize(batch["clips"], train.mean, train.std), None, batch["scales"])
     self.preprocessing = test.to_json()
     self.about = {"task": "ssn", "regression": self.normalizers.tolist(), "test_interval": self._interval}
-    self._see = jax.jit(
-      lambda variables, clips: self.model.apply(
-        variables, normalize(clips, test.mean, test.std), None, None, return_features=True
-      )
+    self._see = spread(
+      lambda variables, batch: self.model.apply(
+        variables, normalize(batch["clips"], test.mean, test.std), None, None, return_features=True
+      ),
+      mesh,
     )
-    self._head = jax.jit(
-      lambda params, x, ticks, scales: self.model.head.apply({"params": params}, x, ticks, scales, train=False)
+    self._head = jax.jit(  # of one video at a time, the same in all processes
+      lambda params, x, ticks, scales: self.model.head.apply({"params": params}, x, ticks, scales, train=False),
+      out_shardings=NamedSharding(mesh, PartitionSpec()),
     )
 
   def _videos(self, name: str) -> list[ProposalVideo]:
@@ -133,11 +135,11 @@ class StructuredSegments:
     seen: list[dict[str, dict[int, np.ndarray]]] = [{} for _ in nets]
     with batches:
       for batch in batches:
-        mask = np.asarray(batch["mask"], bool)
+        rows = of_all_processes({name: batch[name] for name in ("index", "mask")})
         for number, variables in enumerate(nets):
-          features = np.asarray(self._see(variables, batch["clips"]))
-          for at in np.flatnonzero(mask):
-            piece = self.val_records[int(batch["index"][at])]
+          features = np.asarray(self._see(variables, {"clips": batch["clips"]}))
+          for at in np.flatnonzero(rows["mask"]):
+            piece = self.val_records[int(rows["index"][at])]
             seen[number].setdefault(piece.video.id, {})[piece.first] = features[at]
       faults = batches.take_faults()
     return [self._score(variables, found) for variables, found in zip(nets, seen, strict=True)], faults

@@ -15,6 +15,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+from jaction.records.features import Features, write_features
+from jaction.records.toy_actors import make_toy_actors
+from jaction.records.toy_untrimmed import make_untrimmed_set
+
 TINY = pathlib.Path(__file__).with_name("tiny.py")
 SGD = ("--config.optimizer.name=sgd", "--config.schedule.lr=0.02", "--config.model.fields.dropout=0.0")
 SHORT = ("--config.duration.steps=20", "--config.eval.every.steps=10", "--config.checkpoint.every.steps=5")
@@ -26,11 +30,11 @@ def free_port():
     return server.getsockname()[1]
 
 
-def start(workdir, data, *flags, count=2, devices=4):
+def start(workdir, data, *flags, count=2, devices=4, config=TINY):
   """The processes of one run."""
   environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
   environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-  command = [sys.executable, "-m", "jaction.launch.train", f"--config={TINY}", f"--workdir={workdir}"]
+  command = [sys.executable, "-m", "jaction.launch.train", f"--config={config}", f"--workdir={workdir}"]
   command += [f"--config.data.root={data}", "--config.log.progress=False", *flags]
   port = free_port()
   several = lambda i: [f"--coordinator=127.0.0.1:{port}", f"--processes={count}", f"--process_id={i}"]  # noqa: E731
@@ -82,6 +86,54 @@ def test_two_processes_of_four_devices_are_one_process_of_eight(whole, tiny_set,
   for a, b in zip(rows(tmp_path, "val"), rows(whole, "val"), strict=True):  # 11 videos: no multiple of anything
     assert a["top1"] == b["top1"] and a["loss"] == pytest.approx(b["loss"], rel=1e-4)
   assert [row["step"] for row in rows(whole, "train")] == [row["step"] for row in rows(tmp_path, "train")]
+
+
+def actors(folder):
+  return make_toy_actors(folder / "actors", videos=(6, 3)), "toy_ava:short"
+
+
+def proposals(folder):
+  make_untrimmed_set(folder / "untrimmed", videos=(8, 3), processes=1)
+  return folder / "untrimmed", "toy_ssn:short"
+
+
+def features(folder):
+  root, _ = proposals(folder)
+  (root / "features").mkdir()
+  rng = np.random.default_rng(0)
+  for split in ("train", "val"):
+    for name in json.loads((root / f"{split}.json").read_text()):
+      rows = Features(rng.standard_normal((64, 64), np.float32))
+      write_features(root / "features" / f"{name}.npz", rows)
+  return root, "toy_bmn:short"
+
+
+@pytest.mark.parametrize(
+  "make, metric, more",
+  [
+    (actors, "mAP", ()),
+    (proposals, "map@0.5", ()),
+    (features, "auc", ("--config.model.fields.temporal_dim=16",)),
+  ],
+)
+def test_every_task_is_trained_and_evaluated_by_two_processes_as_by_one(make, metric, more, tmp_path):
+  data, config = make(tmp_path)
+  flags = ("--config.batch_size=8", "--config.eval.batch_size=4", "--config.duration.steps=3", *more)
+  flags += ("--config.eval.every.steps=3", "--config.checkpoint.every.steps=3", "--config.optimizer.name=sgd")
+  flags += ("--config.schedule.lr=0.001", "--config.schedule.warmup.steps=1")
+  found = {}
+  for count in (1, 2):
+    folder = tmp_path / str(count)
+    outputs = finish(start(folder, data, *flags, count=count, devices=4 // count, config=config))
+    assert count == 1 or metric not in outputs[1]
+    found[count] = state(folder), rows(folder, "val")[-1]
+  (one, alone), (two, both) = found[1], found[2]
+  params = [path for path in one if path.startswith("params/")]
+  largest = max(np.abs(one[path]).max() for path in params)
+  assert one.keys() == two.keys() and max(np.abs(one[path] - two[path]).max() for path in params) <= 1e-4 * largest
+  assert alone.keys() == both.keys() and metric in alone
+  for name in alone.keys() - {"seconds", "time"}:
+    assert alone[name] == pytest.approx(both[name], abs=2e-3), name
 
 
 def disturb(folder, data, draw, how):

@@ -17,7 +17,7 @@ from jaction.train.loop import train
 
 pytestmark = pytest.mark.slow  # minutes each
 NETWORKS = pytest.mark.parametrize(
-  "toy_config, epochs", [(toy_slowfast, 12.0), (toy_x3d, 28.0)], ids=["slowfast", "x3d"]
+  "toy_config, epochs", [(toy_slowfast, 12.0), (toy_x3d, 36.0)], ids=["slowfast", "x3d"]
 )
 
 
