@@ -70,6 +70,7 @@ def base() -> ml_collections.ConfigDict:
   c.init = ml_collections.ConfigDict()
   c.init.folder = ""  # a model folder to start from
   c.init.reinit = ()  # beginnings of paths, such as "params/head", that it does not fill
+  c.init.inflate = ""  # centred or averaged: its kernels of one frame become ones over time (jaction.models.inflation)
   c.data = ml_collections.ConfigDict()
   c.data.root = ""  # the set's folder: lists and label file are in it, paths in lists are under it
   c.data.train = "train.txt"  # a list

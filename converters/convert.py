@@ -16,13 +16,14 @@ from rich.table import Table
 
 from jaction.converters import from_torch, inflate, to_torch
 from jaction.converters.engine import IGNORED
-from jaction.converters.inflation import CLASSIFIER, FORMS
+from jaction.converters.inflation import CLASSIFIER
 from jaction.converters.names import num_classes, reversed_channels
 from jaction.converters.reader import Checkpoint, read_checkpoint_file
 from jaction.converters.tables_localization import fields_of, has_classes
 from jaction.converters.writer import write_checkpoint
 from jaction.errors import CheckpointError, InputError
 from jaction.folders import Report, load_folder, merge, save_model, shapes_for
+from jaction.models.inflation import FORMS
 from jaction.models.variants import create_model, variant
 from jaction.records.lists import read_label_map
 

@@ -1,7 +1,7 @@
 """torchvision's ImageNet ResNets as first weights of video networks, 2-D ones and inflated ones.
 
-Inflation in time: Carreira and Zisserman, 2017 (arXiv:1705.07750, sec. 2.4); the centred form: Feichtenhofer et al.,
-2016 (arXiv:1611.02155).  First convolution for optical flow: Wang et al., 2016 (arXiv:1608.00859, sec. 3.3).
+Inflation in time: jaction.models.inflation.  First convolution for optical flow: Wang et al., 2016 (arXiv:1608.00859,
+sec. 3.3).
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaction.converters.engine import IGNORED, KINDS, SHOWN, conv, names_of, norm, under
 from jaction.errors import CheckpointError, InputError, nearest
+from jaction.models.inflation import check_form, in_time
 from jaction.models.layers import initialize
 from jaction.models.recognizer import Recognizer
 from jaction.models.resnet import ResNet
 from jaction.models.tanet import TANet
 from jaction.models.tpn import TPN
 
-FORMS = ("centred", "averaged")
 CLASSIFIER = ("fc.weight", "fc.bias")  # of ImageNet's classes, which nothing here wants
 STEM = "conv1/conv/kernel"
 TORCHVISION = (
@@ -55,8 +55,7 @@ def inflate(
   the residual network is filled, shapes fit; all that does not is in one CheckpointError.  InputError for a network
   that is no ResNet.  `seed`: of the initial values.
   """
-  if form not in FORMS:
-    raise InputError(f"form={form!r} is not known; wanted one of {', '.join(FORMS)}.{nearest(form, FORMS)}")
+  check_form("form", form)
   if channels < 1:
     raise InputError(f"channels={channels}: wanted 1 or more")
   backbone = model.backbone if isinstance(model, Recognizer) else None
@@ -83,7 +82,7 @@ def inflate(
     if path.endswith(STEM) and channels != 3 and value.ndim == 4:
       value = np.repeat(value.mean(axis=-2, keepdims=True), channels, axis=-2)
     if leaf.ndim == 5 and value.ndim == 4:
-      value = _in_time(value, leaf.shape[0], form)
+      value = in_time(value, leaf.shape[0], form)
     if value.shape != leaf.shape:
       problems.append(f"{name}: shape {np.shape(state_dict[name])} does not fit {path} {leaf.shape}")
     else:
@@ -92,15 +91,6 @@ def inflate(
     shown = problems[:SHOWN] + [f"and {len(problems) - SHOWN} more"] * (len(problems) > SHOWN)
     raise CheckpointError("these ImageNet weights do not fit the model:\n  " + "\n  ".join(shown))
   return Inflated(unflatten_dict(out, sep="/"), tuple(path for path in out if path not in names))
-
-
-def _in_time(kernel: np.ndarray, t: int, form: str) -> np.ndarray:
-  """[h, w, I, O] -> [t, h, w, I, O]"""
-  if form == "averaged":
-    return np.repeat(kernel[None] / np.float32(t), t, axis=0)
-  out = np.zeros((t, *kernel.shape), kernel.dtype)
-  out[t // 2] = kernel
-  return out
 
 
 def _names(paths: Mapping[str, np.ndarray], trunk: str) -> dict[str, tuple[str, str]]:

@@ -24,7 +24,7 @@ ALL = names()
 DETECTION = [name for name in ALL if "_ava" in name]
 LOCALIZATION = [name for name in ALL if name.startswith(("bmn_", "bsn_", "ssn_", "toy_bmn", "toy_bsn", "toy_ssn"))]
 NAMES = [name for name in ALL if name not in (*DETECTION, *LOCALIZATION)]
-TOYS = ["toy_slowfast", "toy_tsm", "toy_tsn", "toy_x3d", "toy_tsm:short", "toy_tsn:short"]
+TOYS = ["toy_i3d", "toy_slowfast", "toy_tsm", "toy_tsn", "toy_x3d", "toy_tsm:short", "toy_tsn:short"]
 SHARED = pathlib.Path(os.environ.get("JACTION_SHARED", pathlib.Path(__file__).parent.parent.parent / "shared"))
 ZOO = SHARED / "zoo" / "mmaction2_v0.9.0_zoo.json"
 

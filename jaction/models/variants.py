@@ -471,6 +471,14 @@ VARIANTS: Mapping[str, Any] = {
     params=109_872,
     macs=38_477_824,
   ),
+  "i3d_tiny_1x1x8": _tiny(
+    lambda: ResNet(8, 16, PatchStem, temporal=((3, 1),) * 3),
+    lambda k: PoolHead(k, 0.1),
+    8,
+    0,
+    params=160_560,
+    macs=57_172_992,
+  ),
   "slowonly_tiny_4x4x1": _tiny(
     lambda: slow_only(11, width=16, stem=PatchStem), lambda k: PoolHead(k, 0.1), 4, 4, params=250_736, macs=31_297_536
   ),

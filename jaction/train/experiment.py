@@ -21,6 +21,7 @@ from jaction.faults import BadFiles, check_on_error
 from jaction.flops import macs_of
 from jaction.models import frozen_leaves, initialize
 from jaction.models.conv import plain
+from jaction.models.inflation import check_form, inflated
 from jaction.records import FrameCache
 from jaction.train.cautions import norm_warning, schedule_warnings
 from jaction.train.checks import check_numbers, check_parts, check_profile
@@ -58,6 +59,8 @@ class Experiment:
       )
     check_numbers(config)
     check_on_error(config["data"]["on_error"])
+    if config["init"]["inflate"]:
+      check_form("init.inflate", config["init"]["inflate"])
     self.mesh, self.batch_size = make_mesh(model=config["mesh"]["model"]), config["batch_size"]
     check_batch_size("batch_size", self.batch_size, self.mesh)
     check_parts(config, self.mesh.devices.size)
@@ -193,7 +196,10 @@ class Experiment:
     variables = initialize(self.task.model, *self._inputs(), seed=self.config["seed"])
     if init["folder"]:
       source = folders.load_folder(os.path.expanduser(init["folder"]))
-      variables, report = folders.merge(source.variables, variables, reinit=tuple(init["reinit"]))
+      given = source.variables
+      if init["inflate"]:
+        given = inflated(given, variables, init["inflate"])
+      variables, report = folders.merge(given, variables, reinit=tuple(init["reinit"]))
       if is_first():
         anew = ", ".join(report.reinitialized) or "none"
         print(f"{init['folder']}: {len(report.loaded)} arrays taken; drawn anew: {anew}", file=sys.stderr)
