@@ -231,7 +231,7 @@ def _folder() -> pathlib.Path:
 
 
 def _resolved(argv: list[str]) -> list[str]:
-  """`--config X` becomes `--config=X`, and the name of a packaged config its path."""
+  """`--config X` becomes `--config=X` and the first flag, and the name of a packaged config its path."""
   argv = list(argv)
   for i, arg in enumerate(argv):
     if arg in ("--config", "-config") and i + 1 < len(argv):
@@ -246,7 +246,7 @@ def _resolved(argv: list[str]) -> list[str]:
         name, form = str(_folder() / f"{found[0]}.py"), form or found[1]
         colon = ":" if form else ""
       argv[i] = f"--config={name}{colon}{form}"
-  return argv
+  return sorted(argv, key=lambda arg: not re.match(r"--?config=", arg))  # config_flags knows no other order
 
 
 def _without_help(argv: list[str]) -> tuple[list[str], bool]:

@@ -109,6 +109,11 @@ def test_every_ava_config_of_the_reference_has_one_here_with_its_figure(shared):
     assert f"AVA v{row['dataset'].removeprefix('AVA')}" in text and row["checkpoints"]["ckpt"]["file"] in text
 
 
+def test_flags_may_stand_in_front_of_the_config():
+  config = parse_config(["--config.batch_size=8", "--config.model.fields.dropout=0.3", "--config=toy_tsm"])
+  assert (config.batch_size, config.model.fields.dropout) == (8, 0.3)
+
+
 @pytest.mark.parametrize("name", [*LOCALIZATION, "toy_bmn:short", "toy_ssn:short"])
 def test_a_localization_config_is_locked_has_the_keys_of_base_and_fits_its_model(name):
   config = parse_config([f"--config={name}"])
