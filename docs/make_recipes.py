@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 PANELS = {
   "order of time": {"tsm": "TSM: sees the order of frames", "tsn": "TSN: averages over frames"},
-  "first weights": {"tsm_2d": "TSM from a 2-D network's weights", "tsm": "TSM from nothing"},
+  "first weights, TSM": {"tsm_2d": "from a 2-D network's weights", "tsm": "from nothing"},
+  "first weights, inflated": {"i3d_2d": "from a 2-D network's weights", "i3d": "from nothing"},
 }
 
 
@@ -21,8 +22,8 @@ def curve(folder: pathlib.Path) -> tuple[list[float], list[float]]:
 
 
 def main(runs: pathlib.Path, to: pathlib.Path) -> None:
-  figure = Figure(figsize=(10, 3.6), layout="constrained")
-  for axes, (title, lines) in zip(figure.subplots(1, 2, sharey=True), PANELS.items(), strict=True):
+  figure = Figure(figsize=(13, 3.6), layout="constrained")
+  for axes, (title, lines) in zip(figure.subplots(1, 3, sharey=True), PANELS.items(), strict=True):
     for name, label in lines.items():
       axes.plot(*curve(runs / name), marker=".", label=label)
     axes.axhline(50, color="grey", linewidth=0.8, linestyle=":", label="what the shapes alone give")

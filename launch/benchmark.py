@@ -36,6 +36,8 @@ COMPARED = (
   ("forward", "torch_channels_last"),
   ("forward", "forward lax"),
   ("train", "train lax"),
+  ("train", "torch train"),
+  ("train", "torch_channels_last train"),
 )
 OWN = {  # what has flags of its own
   "data": benchmark_data.data,
@@ -75,7 +77,7 @@ def models(args: argparse.Namespace) -> list[dict]:
       row["clips"] = list(clips.shape)
       candidates = _jax_candidates(model, clips, args.train, lax=args.lax)
       if args.torch and name.startswith(TORCH_TWIN):
-        candidates |= _torch_candidates(clips)
+        candidates |= _torch_candidates(clips, args.train)
       row |= {f"{key}_ms": value for key, value in turns(candidates, args.repeat).items()}
     except Exception as error:
       row["error"] = f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -147,7 +149,7 @@ def _finite(result):
     raise FloatingPointError("the result is not finite")
 
 
-def _torch_candidates(clips):
+def _torch_candidates(clips, train):
   try:
     import torch  # only here: torch is no part of the library
   except ImportError as error:
@@ -156,14 +158,26 @@ def _torch_candidates(clips):
 
   torch.set_num_threads(os.cpu_count() or 1)
   x = torch.from_numpy(np.ascontiguousarray(clips[:, 0].transpose(0, 4, 1, 2, 3)))
-  plain, last = SlowOnly().eval(), SlowOnly().eval().to(memory_format=torch.channels_last_3d)
-  x_last = x.to(memory_format=torch.channels_last_3d)
 
-  def run(model, x):
+  def forward(model, x):
     with torch.inference_mode():
-      model(x)
+      model.eval()(x)
 
-  return {"torch": lambda: run(plain, x), "torch_channels_last": lambda: run(last, x_last)}
+  def step(model, x):
+    """As the one in JAX: scores, gradient, and the plain step down it."""
+    loss = model.train()(x).square().mean()
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    with torch.no_grad():
+      for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        parameter.sub_(gradient, alpha=1e-3)
+
+  candidates = {}
+  for suffix, layout in (("", torch.contiguous_format), ("_channels_last", torch.channels_last_3d)):
+    model, own = SlowOnly().to(memory_format=layout), x.contiguous(memory_format=layout)
+    candidates[f"torch{suffix}"] = lambda model=model, own=own: forward(model, own)
+    if train:
+      candidates[f"torch{suffix} train"] = lambda model=model, own=own: step(model, own)
+  return candidates
 
 
 CONVOLUTIONS = (  # kernel, channels in and out, side, spatial stride: those of a SlowOnly-R50 on 8 frames
