@@ -159,8 +159,8 @@ def installed() -> dict[str, str]:
 
 
 def in_turns(runs: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, list[float]]:
-  """name -> seconds of each turn.  Each round has a drawn order in which none follows itself: what ran before leaves
-  its code, its files and its free memory behind."""
+  """name -> seconds of each turn.  Each round has a drawn order; of two or more none follows itself, as what ran
+  before leaves its code, its files and its free memory behind."""
   times: dict[str, list[float]] = {name: [] for name in runs}
   rng, last = np.random.default_rng(0), None
   for _ in range(repeat):

@@ -82,9 +82,11 @@ def main(argv: list[str]) -> int | None:
     from jaction.train.distributed import start  # deferred as well
 
     start(coordinator.value, processes.value, process_id.value)
-  from jaction.train.loop import train  # deferred, so that --help is quick
+  from jaction.train.distributed import alone  # deferred, so that --help is quick
+  from jaction.train.loop import train
 
-  metrics = train(config, workdir.value)
+  with alone():
+    metrics = train(config, workdir.value)
   if not metrics:  # of several processes the first has them
     return 0
   _show(f"{workdir.value}: {config.model.name}", metrics)

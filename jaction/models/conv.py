@@ -55,6 +55,9 @@ def conv(
     return conv(*wide, strides=(*strides, *ones), padding=(*padding, *none), groups=groups, form=form)[:, :, 0, 0]
   if rank == 2:  # a temporal kernel of one
     kernel, strides, padding = kernel[None], (1, *strides), ((0, 0), *padding)
+  for size, k, stride, ends in zip(x.shape[-4:-1], kernel.shape, strides, padding, strict=False):
+    if (size + sum(ends) - k) // stride < 0:
+      raise InputError(f"a kernel over {k} wants as many, got {size + sum(ends)}: give a longer or larger clip")
   if form == "auto":
     form = _only.get() or choose(kernel.shape, groups, jax.default_backend())
   return FORMS[form](x, kernel, tuple(strides), tuple(map(tuple, padding)), groups)
@@ -163,8 +166,9 @@ def _as_stacked(x, kernel, strides, padding, groups):
 def _as_shifts(x, kernel, strides, padding, groups):
   """Depthwise: the sum over all taps of shifted frames times the tap's weight of each channel.
 
-  Its gradient is written out: derived, each of the taps would compute what stands behind the convolution anew, and on a
-  CPU a training step of X3D takes some times as long.  What is written out has no forward mode: see `plain`.
+  Its gradient is written out.  In the derived one XLA's fusion has each of the taps compute what stands behind the
+  convolution anew, and on a CPU a training step of X3D takes some times as long.  What is written out has no forward
+  mode: see `plain`.
   """
   return _shifted(jnp.pad(x, [(0, 0), *padding, (0, 0)]), kernel, strides)
 
@@ -190,11 +194,11 @@ def _shifts_backward(strides, padding, groups, kept, gradient):
   x, kernel = kept
   sizes, zero = kernel.shape[:3], jnp.zeros((), gradient.dtype)
   # Of x: the gradient, with the pixels between that the strides left out, under the kernel turned round.
-  spread = []
+  pads = []
   for size, k, stride, (low, _), count in zip(x.shape[1:4], sizes, strides, padding, gradient.shape[1:4], strict=True):
     before = k - 1 - low
-    spread.append((before, size + k - 1 - before - ((count - 1) * stride + 1), stride - 1))
-  wide = lax.pad(gradient, zero, ((0, 0, 0), *spread, (0, 0, 0)))
+    pads.append((before, size + k - 1 - before - ((count - 1) * stride + 1), stride - 1))
+  wide = lax.pad(gradient, zero, ((0, 0, 0), *pads, (0, 0, 0)))
   of_x = _shifted(wide, kernel[::-1, ::-1, ::-1], (1, 1, 1))
 
   # Of the kernel: frame by frame, so that what all taps read stays in the processor's cache.
@@ -205,9 +209,12 @@ def _shifts_backward(strides, padding, groups, kept, gradient):
     frame = lax.dynamic_slice_in_dim(gradient, t, 1, axis=1)
     under = lax.dynamic_slice_in_dim(x, t * strides[0], sizes[0], axis=1)
     taps = _taps(under, sizes, strides, frame.shape[1:4])
-    return total + jnp.stack([jnp.sum(tap * frame, (0, 1, 2, 3), dtype=exact) for _, tap in taps])
+    return total + jnp.stack([jnp.sum(tap * frame, (1, 2, 3), dtype=exact) for _, tap in taps], axis=1)
 
-  total = lax.fori_loop(0, gradient.shape[1], add, jnp.zeros((math.prod(sizes), x.shape[-1]), exact))
+  # The clips' sums are added behind the loop: where a batch is split over devices, that is one exchange and not one a
+  # frame.
+  zeros = jnp.zeros((x.shape[0], math.prod(sizes), x.shape[-1]), exact)
+  total = lax.fori_loop(0, gradient.shape[1], add, zeros).sum(axis=0)
   return of_x, total.reshape(kernel.shape).astype(kernel.dtype)
 
 

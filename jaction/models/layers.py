@@ -164,7 +164,7 @@ class BatchNorm(nn.Module):
       raise ValueError(f"batch norm over {self.groups} groups needs a batch that they divide; got {x.shape[0]}")
 
     # The axes stay apart: XLA's gradient of a sum over one axis of all pixels takes five to ten times as long on a CPU.
-    grouped = x.reshape(self.groups, -1, *x.shape[1:]).astype(jnp.float32)
+    grouped = x.reshape(self.groups, x.shape[0] // self.groups, *x.shape[1:]).astype(jnp.float32)
     axes, expand = tuple(range(1, x.ndim)), (slice(None), *[None] * (x.ndim - 1))
     if rows is None:
       count = math.prod(grouped.shape[1:-1])

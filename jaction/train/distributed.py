@@ -5,10 +5,15 @@ part of each step; the first alone writes logs, configs and models, and all of t
 """
 
 import contextlib
+import json
 import os
-from collections.abc import Callable, Iterator
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from jaction.errors import InputError
@@ -51,6 +56,34 @@ def meet(name: str) -> None:
   """Waits for the other processes; `name` says where, in the error of one that waits in vain."""
   if jax.process_count() > 1:
     multihost_utils.sync_global_devices(name)
+
+
+def gathered(rows: Sequence[Any]) -> list[Any]:
+  """The rows of all processes, those of the first in front; what JSON can hold.  All processes have to call it."""
+  if jax.process_count() == 1:
+    return list(rows)
+  own = np.frombuffer(json.dumps(list(rows)).encode(), np.uint8)
+  sizes = multihost_utils.process_allgather(np.array([own.size], np.int32)).ravel()
+  parts = multihost_utils.process_allgather(np.pad(own, (0, int(sizes.max()) - own.size)))
+  return [row for part, size in zip(parts, sizes, strict=True) for row in json.loads(bytes(part[:size]))]
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+  """Of several processes one that fails ends at once: JAX would have it wait for the others, who wait for it, for
+  minutes.  They end as they miss it."""
+  try:
+    yield
+  except Exception as error:
+    if jax.process_count() == 1:
+      raise
+    if isinstance(error, InputError):
+      print(f"error: {error}", file=sys.stderr)
+    else:
+      traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2 if isinstance(error, InputError) else 1)
 
 
 @contextlib.contextmanager

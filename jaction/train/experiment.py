@@ -17,7 +17,7 @@ from jaction.batches import Batches, Processes, evaluation_batches, place_of, tr
 from jaction.checkpoints import Checkpoints
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError, nearest
-from jaction.faults import BadFiles, check_on_error
+from jaction.faults import BadFiles, Fault, check_on_error
 from jaction.flops import macs_of
 from jaction.models import frozen_leaves, initialize
 from jaction.models.conv import plain
@@ -26,7 +26,7 @@ from jaction.records import FrameCache
 from jaction.train.cautions import norm_warning, schedule_warnings
 from jaction.train.checks import check_numbers, check_parts, check_profile
 from jaction.train.detection import Detection
-from jaction.train.distributed import is_first
+from jaction.train.distributed import gathered, is_first
 from jaction.train.localization import Localization
 from jaction.train.log import Log
 from jaction.train.mesh import check_batch_size, make_mesh, shared_out
@@ -251,8 +251,9 @@ class Experiment:
   def note_bad(self, batches: Batches, bad: BadFiles, step: int) -> int:
     """Writes what could not be read for the batches of training given until now, the last for `step`; how many."""
     count, ids = 0, [record.id for record in self.task.records] if self.config["data"]["on_error"] != "raise" else []
+    own = -(-self.epoch // jax.process_count())  # each process counts those of its own rows
     for fault in batches.take_faults():
-      count += bad.add([fault], ids, step=step, epoch=fault.place // self.epoch, videos=self.epoch)
+      count += bad.add([fault], ids, step=step, epoch=fault.place // self.epoch, videos=own)
     return count
 
   def settled(self, state: TrainState, done: int) -> TrainState:
@@ -314,6 +315,7 @@ class Experiment:
       for prefix, values in zip(nets, found, strict=True)
       for name, value in values.items()
     }
+    unread = [Fault(**row) for row in gathered([fault._asdict() for fault in unread])]  # so that all stop, or none
     ids, epoch = [record.id for record in records], done * self.batch_size // self.epoch
     faults = bad.add(unread, ids, step=done, epoch=epoch, videos=len(ids), kind="val")
     metrics |= {"bad_files": float(faults)} if faults else {}

@@ -99,7 +99,7 @@ class Localization:
     faults: list[Fault] = []
     with batches:
       for own in batches:
-        batch = of_all_processes(own)
+        batch = of_all_processes({name: rows for name, rows in own.items() if name != "features"})
         mask = np.asarray(batch["mask"], bool)
         for number, variables in enumerate(nets):
           out = self._apply(variables, {"features": own["features"]})

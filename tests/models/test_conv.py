@@ -93,6 +93,26 @@ def test_the_gradient_of_the_depthwise_form_has_its_inputs_type(dtype):
     assert of_w[1, 1, 1, 0, 0] == 64 and of_w[0, 0, 0, 0, 0] == 27  # pixels that each tap meets
 
 
+def test_a_clip_smaller_than_the_kernel_is_an_error_that_says_so():
+  with pytest.raises(InputError, match="a kernel over 3 wants as many, got 2"):
+    conv(np.ones((1, 2, 5, 5, 3)), np.ones((3, 3, 3, 1, 3)), strides=(1, 1, 1), padding=((0, 0),) * 3, groups=3)
+
+
+def test_the_depthwise_gradient_of_a_split_batch_meets_the_other_devices_once():
+  mesh = jax.make_mesh((8,), ("data",))
+  rows, whole = (jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes)) for axes in (("data",), ()))
+  x, w = np.ones((8, 4, 6, 6, 8), np.float32), np.ones((3, 3, 3, 1, 8), np.float32)
+
+  def gradient(x, w):
+    return jax.grad(
+      lambda w: jnp.square(conv(x, w, strides=(1, 1, 1), padding=same((3, 3, 3)), groups=8, form="shifts")).sum()
+    )(w)
+
+  text = jax.jit(gradient, in_shardings=(rows, whole), out_shardings=whole).lower(x, w).compile().as_text()
+  entry = text[text.index("\nENTRY") :]
+  assert "all-reduce" in entry and "all-reduce" not in text[: text.index("\nENTRY")]
+
+
 def test_a_kernel_of_two_sizes_sees_each_frame_alone():
   x = np.random.default_rng(0).standard_normal((2, 3, 8, 9, 4), np.float32)
   w = np.random.default_rng(1).standard_normal((3, 3, 4, 5), np.float32)

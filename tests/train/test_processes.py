@@ -136,6 +136,42 @@ def test_every_task_is_trained_and_evaluated_by_two_processes_as_by_one(make, me
     assert alone[name] == pytest.approx(both[name], abs=2e-3), name
 
 
+@pytest.mark.parametrize("limit", ["0.9", "1"])
+def test_files_that_one_process_cannot_read_count_for_all(limit, tmp_path):
+  data, config = actors(tmp_path)
+  video = sorted((data / "videos").glob("val*.mp4"))[-1]
+  video.write_bytes(video.read_bytes()[:300])
+  flags = ("--config.batch_size=8", "--config.eval.batch_size=4", "--config.duration.steps=2")
+  flags += ("--config.eval.every.steps=2", "--config.checkpoint.every.steps=2", "--config.schedule.warmup.steps=1")
+  flags += ("--config.data.on_error=skip", f"--config.data.max_errors={limit}")
+  began = time.monotonic()
+  outputs = finish(start(tmp_path / "run", data, *flags, devices=2, config=config), code=0 if limit == "0.9" else 2)
+  if limit == "0.9":
+    assert rows(tmp_path / "run", "val")[-1]["bad_files"] == 2
+  else:
+    assert all("2 files of an evaluation cannot be read" in output for output in outputs)
+    assert time.monotonic() - began < 90
+
+
+def test_a_process_that_fails_alone_does_not_wait_for_the_others(tmp_path):
+  code = (
+    "import sys, jax, time\n"
+    "from jaction.train.distributed import alone, meet, start\n"
+    "start(f'127.0.0.1:{sys.argv[1]}', 2, int(sys.argv[2]))\n"
+    "with alone():\n"
+    "  if jax.process_index():\n"
+    "    raise ValueError('only here')\n"
+    "  meet('never')\n"
+  )
+  port, began = str(free_port()), time.monotonic()
+  environment = os.environ | {"JAX_PLATFORMS": "cpu"}
+  options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
+  both = [subprocess.Popen([sys.executable, "-c", code, port, str(i)], **options) for i in range(2)]
+  outputs = [process.communicate(timeout=120)[0] for process in both]
+  assert "only here" in outputs[1] and both[1].returncode == 1 and both[0].returncode
+  assert time.monotonic() - began < 90
+
+
 def disturb(folder, data, draw, how):
   """Sends the signal to one of the two processes soon after the run has got further than it was."""
   before, processes = saved(folder), start(folder, data, *SGD, *SHORT)
