@@ -161,7 +161,7 @@ def evaluate(argv: list[str]) -> None:
       for k in np.flatnonzero(scores > THRESHOLD)
     ]
     if args.write:
-      write_ava_results(args.write, rows, decimals=4)
+      write_ava_results(args.write, rows, decimals=6)  # fewer tie scores, and change the figure
     frames, boxes, actions, scores = zip(*rows, strict=True) if rows else ((), (), (), ())
     found = Boxes(
       np.array(frames, str), np.array(boxes, float).reshape(-1, 4), np.array(actions, int), np.array(scores)
