@@ -161,7 +161,7 @@ def evaluate(argv: list[str]) -> None:
       for k in np.flatnonzero(scores > THRESHOLD)
     ]
     if args.write:
-      write_ava_results(args.write, rows, decimals=6)  # fewer tie scores, and change the figure
+      write_ava_results(args.write, rows, decimals=6)  # with fewer, scores tie, which changes the mAP
     frames, boxes, actions, scores = zip(*rows, strict=True) if rows else ((), (), (), ())
     found = Boxes(
       np.array(frames, str), np.array(boxes, float).reshape(-1, 4), np.array(actions, int), np.array(scores)
