@@ -162,7 +162,9 @@ def _proposed(boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _write_video(path: Path, frames: Iterator[np.ndarray]) -> None:
   part = path.with_name(f".{path.name}.part")
   with av.open(os.fspath(part), "w", format="mp4") as file:
-    stream = file.add_stream("libx264", rate=FPS, options={"preset": "veryfast", "crf": "18", "threads": "1"})
+    options = {"preset": "veryfast", "crf": "18", "threads": "1", "x264-params": "mbtree=0"}  # see toy.write_scene
+    stream = file.add_stream("libx264", rate=FPS, options=options)
+    stream.codec_context.thread_count = 1
     stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
     for picture in frames:
       file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
