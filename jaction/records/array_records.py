@@ -21,6 +21,7 @@ from array_record.python.array_record_module import ArrayRecordReader
 from jaction.errors import InputError, MediaError, nearest
 from jaction.records.example import Values, decode_example
 from jaction.records.record import Record
+from jaction.records.shard_files import Places, StoredFile, mark
 
 SUFFIX = ".array_record"
 IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n")  # how the images begin that TFDS stores
@@ -55,10 +56,10 @@ class _Readers:
       stat = os.stat(path)
     except OSError as error:
       raise MediaError(f"{path}: the shard cannot be opened ({error.strerror})") from None
-    mark = stat.st_ino, stat.st_size, stat.st_mtime_ns
+    now = mark(stat)
     with self._lock:
       known = self._open.get(path)
-      if known is not None and known[0] == mark:
+      if known is not None and known[0] == now:
         self._open.move_to_end(path)
         return known[1]
       if not os.path.isfile(path):
@@ -69,7 +70,7 @@ class _Readers:
         reader = ArrayRecordReader(path, _OPTIONS)
       except (RuntimeError, ValueError) as error:
         raise MediaError(f"{path}: no ArrayRecord shard that can be read ({error})") from None
-      self._open[path] = mark, reader
+      self._open[path] = now, reader
       while len(self._open) > OPEN:
         self._open.popitem(last=False)
       return reader
@@ -81,6 +82,7 @@ class _Readers:
 
 
 _READERS = _Readers()
+_PLACES = Places()
 if hasattr(os, "register_at_fork"):
   os.register_at_fork(after_in_child=_READERS.after_fork)
 
@@ -100,10 +102,8 @@ def read_stored(source: str) -> bytes:
 
   Raises MediaError, which names it, for a missing, truncated or damaged shard, InputError for a number outside it.
   """
-  path, _, number = source.rpartition("#")
-  if not path or not number.isdecimal():
-    raise InputError(f"{source}: names no record of a shard; 'path/train{SUFFIX}-00000-of-00004#17' was wanted")
-  reader, index = _READERS.get(path), int(number)
+  path, index = _place(source)
+  reader = _READERS.get(path)
   total = reader.num_records()
   if not total:
     raise MediaError(f"{source}: the shard has no readable record; it is truncated or damaged, build it again")
@@ -115,15 +115,31 @@ def read_stored(source: str) -> bytes:
     raise MediaError(f"{source}: the shard is damaged there ({str(error).splitlines()[0][:200]})") from None
 
 
+def _place(source: str) -> tuple[str, int]:
+  """(shard, number)."""
+  path, _, number = source.rpartition("#")
+  if not path or not number.isdecimal():
+    raise InputError(f"{source}: names no record of a shard; 'path/train{SUFFIX}-00000-of-00004#17' was wanted")
+  return path, int(number)
+
+
+def stored_file(record: Record) -> StoredFile | None:
+  """The video of a record that `stored_values` has read before, open where it lies; None of any other."""
+  return _PLACES.open(*_place(record.source))
+
+
 def stored_values(record: Record) -> list[bytes]:
   """The video file, or the frames, of a record that lies in a shard: at least one value, as `holds_images` tells."""
-  features = decode_example(read_stored(record.source), record.source)
+  example = read_stored(record.source)
+  features = decode_example(example, record.source)
   values = features.get(record.stored or "")
   if not values or not isinstance(values[0], bytes):
     near = nearest(record.stored or "", features)
     raise MediaError(f"{record.source}: no bytes {record.stored!r} among its features {', '.join(features)}.{near}")
   if len(values) > 1 and not holds_images(values[0]):
     raise MediaError(f"{record.source}: {len(values)} values in {record.stored!r} that are no JPEG or PNG images")
+  if len(values) == 1 and not holds_images(values[0]):
+    _PLACES.learn(*_place(record.source), example, values[0])
   return [value for value in values if isinstance(value, bytes)]
 
 

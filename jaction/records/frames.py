@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterable
 import numpy as np
 
 from jaction.errors import InputError, MediaError
-from jaction.records.array_records import holds_images, stored_values
+from jaction.records.array_records import holds_images, stored_file, stored_values
 from jaction.records.facts import check_indices
 from jaction.records.frame_arrays import ImageFrames, NpyFrames, decode_image
 from jaction.records.paths import exists, is_dir, is_remote, join, read_remote
@@ -157,6 +157,8 @@ def open_frames(record: Record, *, flow: bool = False, motion: bool = False) -> 
     held = f"a {record.kind} file" if record.template is None else f"images named {record.template!r}"
     wanted = "optical flow, grey images named like 'flow_{}_{:05d}.jpg'" if flow else "pictures in colour"
     raise InputError(f"{record.source}: holds {held}; {wanted}, were wanted (flow is not computed from a video)")
+  if record.stored is not None and record.data is None and (file := stored_file(record)) is not None:
+    return Video(file, name=record.source, motion=motion)
   if record.stored is not None or record.data is not None:
     values = stored_values(record) if record.data is None else [record.data]
     if not holds_images(values[0]):

@@ -23,6 +23,7 @@ from jaction.errors import InputError, MediaError
 from jaction.records.facts import check_file, check_indices, is_cover, is_hidden, orientation
 from jaction.records.motion import motion_image, motion_picture
 from jaction.records.runs import plan
+from jaction.records.shard_files import StoredFile
 
 # Codecs whose packets carry the timestamp of the one frame they hold; the others are counted.
 INDEXED = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "libdav1d"})
@@ -38,6 +39,7 @@ SKIPPING = frozenset({"h264", "hevc"})
 HIDING = frozenset({"vp8", "vp9"})  # codecs with pictures that are never shown in packets of their own
 VECTORS = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})  # codecs whose decoders tell motion vectors
 NEAR = 8  # packets that are quicker decoded than skipped by a seek in the file
+IO_BYTES = 1 << 16  # read at once from what is no file of the system's: a block of a shard
 KEPT_PACKETS = 8 << 20  # bytes of compressed packets that an open video keeps, so that reading need not seek the file
 KEPT_BYTES = 64 << 20  # decoded (not yet RGB) frames that counting a file may keep for the read that follows
 
@@ -60,17 +62,24 @@ class Video:
   """
 
   def __init__(
-    self, source: str | os.PathLike | bytes, *, threads: int = 1, name: str | None = None, motion: bool = False
+    self,
+    source: str | os.PathLike | bytes | StoredFile,
+    *,
+    threads: int = 1,
+    name: str | None = None,
+    motion: bool = False,
   ):
-    """Opens a path, or a whole file's bytes. `threads`: of the decoder; more than 1 pays only for large pictures.
+    """Opens a path, a whole file's bytes, or a file in a shard, which is closed with the video.
 
+    `threads`: of the decoder; more than 1 pays only for large pictures.
     `name`: what errors call it; by default the path, or how many bytes they are.
     `motion`: a frame is not its picture but its motion vectors, [height, width, 2]: see records/motion.py.
 
     Raises InputError for motion vectors of a codec that tells none, MediaError, which names the file, where it is
     absent, holds no video, or no frame of it can be decoded.
     """
-    self.name = name or (f"<{len(source)} bytes>" if isinstance(source, bytes) else os.fspath(source))
+    held = isinstance(source, bytes | StoredFile)
+    self.name = name or (f"<{len(source)} bytes>" if held else os.fspath(source))
     self._source = source
     self._threads = threads
     self._motion = motion
@@ -83,7 +92,7 @@ class Video:
     self._begun: tuple[list[av.VideoFrame], int] | None = None  # what the decoder gave for the first so many packets
     self._pts: list[Any] = []  # of the frames, in order
     self._numbers: dict[Any, int] = {}  # of the packets, by their timestamps
-    if not isinstance(source, bytes):
+    if not held:
       check_file(os.fspath(source))
     try:
       self._stream = self._open()
@@ -105,6 +114,8 @@ class Video:
     container, self._container = self._container, None
     if container is not None:
       container.close()
+    if isinstance(self._source, StoredFile):
+      self._source.close()
 
   def read(
     self, indices: Iterable[int], each: Callable[[np.ndarray, np.ndarray | None], np.ndarray] | None = None
@@ -162,11 +173,15 @@ class Video:
       self._container.close()
     # The prefix and the list of protocols: a name is a name, never an address, and a playlist opens no connection.
     if isinstance(self._source, bytes):
-      source, size = io.BytesIO(self._source), min(max(len(self._source), 1 << 15), 1 << 18)  # few calls of Python
+      source: Any = io.BytesIO(self._source)
+    elif isinstance(self._source, StoredFile):
+      source = self._source
+      source.seek(0)
     else:
-      source, size = "file:" + os.path.abspath(self._source), 1 << 15
+      source = "file:" + os.path.abspath(self._source)
+    options = {"protocol_whitelist": "file"}
     with self._errors("opened as a video"):
-      self._container = av.open(source, container_options={"protocol_whitelist": "file"}, buffer_size=size, **ANY_TITLE)
+      self._container = av.open(source, container_options=options, buffer_size=IO_BYTES, **ANY_TITLE)
     streams = [s for s in self._container.streams.video if not is_cover(s)]
     text = self._container.format.name == "tty"  # FFmpeg takes any text for the film of a terminal
     if not streams or text:
@@ -255,7 +270,7 @@ class Video:
 
   def _packets(self) -> Iterator[av.Packet]:
     """Packets from where the file stands, up to its end or to where it cannot be read on."""
-    with contextlib.suppress(FFmpegError):
+    with contextlib.suppress(FFmpegError, OSError):  # OSError: of a StoredFile
       for packet in self._container.demux(self._stream):
         if packet.size and not packet.is_corrupt:  # an empty packet would end the decoder; a corrupt one is cut short
           yield packet
