@@ -3,13 +3,14 @@
 jaction benchmark data                    on videos like Kinetics' made here: 340x256, 10 s, a keyframe every 250 frames
 jaction benchmark data --list LIST        on own videos
 jaction benchmark data --gop 8            the same with a keyframe every 8 frames
+jaction benchmark data --only shards      ours and this one alone
 jaction benchmark data --workers          one worker beside two, as threads and as processes, instead
 
 Everything is held to one core, all candidates take turns over the same videos, and the ratios are of one run.  The
 pipeline is: open, sample, decode, resize to short side 256, central crop of 224, one batch.  "shards" is ours from
-ArrayRecord.  "mmaction2" is MMAction2's form: decord one frame at a time, OpenCV frame by frame on the whole picture,
-then float32 normalisation; "decord", "opencv" and "pyav" decode so, and resize and crop as we do.  decord and OpenCV's
-reader are used where they are installed.
+ArrayRecord, of records that this process has read before.  "mmaction2" is MMAction2's form: decord one frame at a time,
+OpenCV frame by frame on the whole picture, then float32 normalisation; "decord", "opencv" and "pyav" decode so, and
+resize and crop as we do.  decord and OpenCV's reader are used where they are installed.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from jaction.batches import Processes, training_batches
 from jaction.clips.clip import Clip
 from jaction.clips.preprocessing import Preprocessing
 from jaction.clips.transforms import center_crop, resize
-from jaction.errors import InputError
+from jaction.errors import InputError, nearest
 from jaction.records import READERS, Record, read_records
 from jaction.records.build import build_set
 
@@ -190,10 +191,14 @@ def one_core() -> Iterator[None]:
 
 
 def compare(
-  records: Sequence[Record], stored: Sequence[Record], pattern: str, repeat: int
+  records: Sequence[Record], stored: Sequence[Record], pattern: str, repeat: int, only: Sequence[str] = ()
 ) -> dict[str, dict[str, float]]:
-  """name -> {"ms": median milliseconds a clip, "ratio": to ours, "difference": mean grey levels from ours}."""
+  """name -> {"ms": median milliseconds a clip, "ratio": to ours, "difference": mean grey levels from ours}.
+
+  `only`: the candidates beside ours; () for all.
+  """
   runs = candidates(records, stored, pattern)
+  runs = {name: run for name, run in runs.items() if not only or name in ("jaction", *only)}
   found: dict[str, dict[str, float]] = {}
   with one_core():
     reference = runs["jaction"]().astype(np.float32)
@@ -312,12 +317,18 @@ def data(argv: list[str]) -> None:
   parser.add_argument("--videos", type=int, default=4, help="how many (default 4)")
   parser.add_argument("--gop", type=int, default=250, help="frames from keyframe to keyframe (default 250)")
   parser.add_argument("--repeat", type=int, default=7, help="how often each candidate takes its turn (default 7)")
+  parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="candidates beside ours (default all)")
   parser.add_argument("--workers", action="store_true", help="one worker beside two instead of other decoders")
   parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file too")
   args = parser.parse_args(argv)
   for name in ("videos", "gop", "repeat"):
     if getattr(args, name) < 1:
       raise InputError(f"--{name}={getattr(args, name)}: wanted 1 or more")
+  names = list(candidates((), (), "sparse"))
+  if missing := [name for name in args.only if name not in names]:
+    raise InputError(f"--only {' '.join(missing)}: there are {', '.join(names)}.{nearest(missing[0], names)}")
+  if args.only and args.workers:
+    raise InputError("--only and --workers: which decoder was asked, and what two workers give; one of them was wanted")
   cv2.setNumThreads(1)
   with tempfile.TemporaryDirectory() as folder:
     if args.list:
@@ -329,7 +340,7 @@ def data(argv: list[str]) -> None:
       figures = {pattern: by_workers(records, pattern, args.repeat) for pattern in PATTERNS}
     else:
       stored = in_shards(records, pathlib.Path(folder) / "shards")
-      figures = {pattern: compare(records, stored, pattern, args.repeat) for pattern in PATTERNS}
+      figures = {pattern: compare(records, stored, pattern, args.repeat, args.only) for pattern in PATTERNS}
   for pattern, rows in figures.items():
     clip_len, interval, clips = PATTERNS[pattern]
     taken = f"{clips} x {clip_len} frames" + (f" at stride {interval}" if interval > 1 else "")

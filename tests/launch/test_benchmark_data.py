@@ -29,6 +29,12 @@ def test_candidates_give_the_same_frames_and_shards_are_among_them(films, tmp_pa
     assert all(row["difference"] < 1 and row["ms"] > 0 for row in rows.values())
 
 
+def test_ours_and_one_other_are_compared_alone(films, tmp_path):
+  out = tmp_path / "out.json"
+  benchmark.main(["data", "--list", str(films), "--repeat", "2", "--only", "shards", "--json", str(out)])
+  assert all(list(rows) == ["jaction", "shards"] for rows in json.loads(out.read_text())["figures"].values())
+
+
 def test_one_core_is_given_back():
   before = os.sched_getaffinity(0)
   with benchmark_data.one_core():
@@ -45,6 +51,10 @@ def test_workers_are_compared_with_one_and_with_what_the_machine_gives(films):
 def test_flags_are_checked():
   with pytest.raises(InputError, match="--videos=0"):
     benchmark.main(["data", "--videos", "0"])
+  with pytest.raises(InputError, match="--only shrds: there are jaction, shards, .*Near it: shards"):
+    benchmark.main(["data", "--only", "pyav", "shrds"])
+  with pytest.raises(InputError, match="--only and --workers"):
+    benchmark.main(["data", "--only", "pyav", "--workers"])
 
 
 def test_the_form_of_mmaction2_is_what_its_name_says(films):
