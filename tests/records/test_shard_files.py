@@ -16,6 +16,7 @@ from jaction.records import Record, open_frames
 from jaction.records.array_records import stored_file, stored_values
 from jaction.records.example import encode_example
 from jaction.records.shard_files import BLOCK, HELD, Places, StoredFile, record_places
+from jaction.records.video import Video
 
 PLAIN = "group_size:1,uncompressed"
 
@@ -91,9 +92,12 @@ def test_a_stored_file_reads_and_seeks_as_a_file_does(tmp_path):
 @pytest.mark.parametrize("name", ["b.mp4", "a.avi", "w.webm"])
 def test_the_second_reading_is_from_the_shard_itself_and_gives_the_same_frames(films, tmp_path, name):
   """AVI: its frames are counted, so the file is opened twice."""
-  path = films.make(name, **({"codec": "mpeg4"} if name == "a.avi" else {"codec": "libvpx"} if name == "w.webm" else {}))
+  path = films.make(
+    name, **({"codec": "mpeg4"} if name == "a.avi" else {"codec": "libvpx"} if name == "w.webm" else {})
+  )
   data = pathlib.Path(path).read_bytes()
-  record = stored(write(tmp_path / "a.array_record", [encode_example({"id": [b"x"], "video": [data], "label": [3]})]))
+  example = encode_example({"id": [b"x"], "video": [data], "label": [3]})
+  record = stored(write(tmp_path / "a.array_record", [example]))
   assert stored_file(record) is None
   found, count = [], open_files()
   for turn in range(3):
@@ -194,3 +198,32 @@ def test_many_threads_learn_and_read_at_once(films, tmp_path):
     thread.join(60)
   assert not wrong and all(stored_file(stored(path, number)) is not None for number in range(4))
   assert open_files() <= count + 1
+
+
+def outcome(source):
+  """The frames, or "error"; of a damaged file what the decoder conceals with may differ, so only their number."""
+  try:
+    with Video(source, name="x") as video:
+      return video.num_frames, video.width, video.height
+  except MediaError:
+    return "error"
+
+
+def test_damaged_videos_are_refused_or_read_in_a_shard_as_in_memory(films, tmp_path):
+  rng = np.random.default_rng(2)
+  whole = [pathlib.Path(films.make(name, **kind)).read_bytes() for name, kind in
+           (("b.mp4", {}), ("a.avi", {"codec": "mpeg4"}), ("b.mkv", {}))]  # fmt: skip
+  videos = []
+  for turn in range(90):
+    data = bytearray(whole[turn % 3])
+    if turn % 2:
+      del data[int(rng.integers(len(data))) :]
+    for at in rng.integers(len(data), size=int(rng.integers(1, 60))) if data else ():
+      data[int(at)] = int(rng.integers(256))
+    videos.append(bytes(data) + b"\0")
+  path = write(tmp_path / "a.array_record", videos)
+  found, count = [], open_files()
+  for video, place in zip(videos, record_places(path), strict=False):
+    found.append(outcome(video))
+    assert outcome(StoredFile(path, *place)) == found[-1]
+  assert open_files() == count and 5 < found.count("error") < len(found) - 5
