@@ -75,6 +75,7 @@ def base() -> ml_collections.ConfigDict:
   c.data.root = ""  # the set's folder: lists and label file are in it, paths in lists are under it
   c.data.train = "train.txt"  # a list
   c.data.balance = 1.0  # a class is drawn in proportion to its size to this power; 1: every video once an epoch
+  c.data.weights = ""  # a file of one number a line: each video of the list is drawn in proportion to its own
   c.data.share = 1  # of every sum of shares, videos of `train`; the others are of the sets in `mix`
   c.data.repeats = 1  # draws of each video in a batch, which it divides; an epoch is each video so many times
   c.data.mix = ml_collections.ConfigDict()  # by name, sets that are trained on too: recipes.also

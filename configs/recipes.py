@@ -115,11 +115,13 @@ def also(
   share: int = 1,
   format: str = "auto",
   balance: float = 1.0,
+  weights: str = "",
   preprocessing: ConfigDict | None = None,
 ) -> ConfigDict:
   """A further set for `data.mix`; an epoch is one of the first set. `preprocessing` None: that of the first set."""
   own = ConfigDict() if preprocessing is None else preprocessing
-  return ConfigDict({"list": list, "format": format, "share": share, "balance": balance, "preprocessing": own})
+  facts = {"list": list, "format": format, "share": share, "balance": balance, "weights": weights}
+  return ConfigDict({**facts, "preprocessing": own})
 
 
 def housekeeping(c: ConfigDict, *, evaluate: int) -> None:

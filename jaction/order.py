@@ -59,6 +59,30 @@ def balanced(labels: Sequence[int | None], power: float, seed: int, *, stream: i
   return order
 
 
+def weighted(weights: Sequence[float], seed: int, *, stream: int = 0) -> Order:
+  """Draws each record in proportion to its weight; one of weight 0 never comes.
+
+  Every place is a draw of its own, so that an epoch may hold a record several times and another not at all.
+  InputError for weights of which one is negative or no number, or none is above 0.
+  """
+  values = np.asarray(weights, np.float64)
+  if not len(values):
+    raise InputError("there are no records to train on: the list is empty")
+  odd = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+  if len(odd):
+    raise InputError(f"weight {values[odd[0]]} of record {odd[0]}: wanted numbers of 0 or more")
+  if not values.any():
+    raise InputError(f"all {len(values)} weights are 0: wanted one above 0 at least")
+  edges = np.cumsum(values / values.max())
+  last = int(np.flatnonzero(values)[-1])
+
+  def order(place: int) -> int:
+    drawn = np.random.default_rng([seed, 3, place, stream]).random() * edges[-1]
+    return min(int(np.searchsorted(edges, drawn, side="right")), last)
+
+  return order
+
+
 def repeated(order: Order, times: int) -> Order:
   """Each record at `times` places in a row, which have draws of their own: so many views of a video in one batch.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaction.errors import InputError
-from jaction.order import balanced, mixed, repeated, shuffled
+from jaction.order import balanced, mixed, repeated, shuffled, weighted
 
 
 def test_an_epoch_holds_every_record_once_and_the_next_has_another_order():
@@ -39,6 +39,20 @@ def test_a_class_is_drawn_in_proportion_to_a_power_of_its_size(power, ratio):
   assert drawn == [balanced(labels, power, seed=0)(place) for place in range(4000)]
 
 
+def test_a_record_is_drawn_in_proportion_to_its_weight():
+  weights = [0.0, 1.0, 2.5, 0.0, 6.5, 0.0]
+  order = weighted(weights, seed=0)
+  counts = collections.Counter(order(place) for place in range(8000))
+  assert set(counts) == {1, 2, 4}
+  for number, count in counts.items():
+    assert count / 8000 == pytest.approx(weights[number] / 10, rel=0.1)
+  again = weighted([1e300 * w for w in weights], seed=0)  # their sum would be no number
+  places = np.random.default_rng(0).permutation(200).tolist()
+  assert [again(place) for place in places] == [order(place) for place in places]
+  assert [weighted(weights, seed=1)(p) for p in range(50)] != [order(p) for p in range(50)]
+  assert [weighted(weights, seed=0, stream=1)(p) for p in range(50)] != [order(p) for p in range(50)]
+
+
 def test_every_cycle_of_a_mixture_holds_the_shares_and_every_set_its_own_epochs():
   sizes, shares = (6, 4, 10), (2, 1, 3)
   orders = [shuffled(size, seed=5, stream=i) for i, size in enumerate(sizes)]
@@ -68,6 +82,10 @@ def test_shares_with_a_common_factor_are_the_same_mixture_and_neighbours_are_spr
     (lambda: shuffled(0, 0), "the list is empty"),
     (lambda: balanced([1, None], 0.5, 0), "cannot be balanced"),
     (lambda: balanced([1, 2], 2, 0), "balance=2: wanted 0"),
+    (lambda: weighted([], 0), "the list is empty"),
+    (lambda: weighted([1, -2], 0), "weight -2.0 of record 1"),
+    (lambda: weighted([float("nan")], 0), "weight nan of record 0"),
+    (lambda: weighted([0, 0], 0), "all 2 weights are 0"),
     (lambda: mixed([shuffled(1, 0)], (1,), (0,)), "whole numbers of 1 or more"),
     (lambda: mixed([shuffled(1, 0)], (1,), (1, 2)), "one of each a set"),
   ],

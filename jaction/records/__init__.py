@@ -1,7 +1,7 @@
 """Annotation files -> `Record`s, and a record's frames as uint8 RGB arrays."""
 
 from jaction.records.frames import FrameCache, FrameFolder, open_frames, read_image
-from jaction.records.lists import READERS, by_class, class_names, read_label_map, read_records
+from jaction.records.lists import READERS, by_class, class_names, read_label_map, read_records, read_weights
 from jaction.records.record import Record
 from jaction.records.video import Video
 from jaction.records.writers import (
@@ -25,6 +25,7 @@ __all__ = [
   "read_image",
   "read_label_map",
   "read_records",
+  "read_weights",
   "write_csv",
   "write_frame_list",
   "write_json_rows",

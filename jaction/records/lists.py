@@ -29,6 +29,7 @@ Sets that are no list of clips have readers of their own: `activitynet`, `ssn`, 
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -39,7 +40,7 @@ from jaction.records.hvu import HVU_CATEGORIES, hvu_rows
 from jaction.records.json_lists import IMAGE_SUFFIXES, json_rows, multi_label_json_rows
 from jaction.records.paths import absolute, exists, is_remote, parent
 from jaction.records.record import Record
-from jaction.records.text import read_lines
+from jaction.records.text import read_lines, shown
 from jaction.records.text_lists import AUDIO_SUFFIXES, TEXT_READERS, Row, split_rows
 from jaction.records.tfds_folder import is_tfds, tfds_rows
 from jaction.records.untrimmed import untrimmed_rows
@@ -136,6 +137,26 @@ def read_label_map(path: str | os.PathLike) -> tuple[str, ...]:
   if "" in lines:
     raise InputError(f"{path}:{lines.index('') + 1}: an empty line between class names would shift the labels after it")
   return tuple(lines)
+
+
+def read_weights(path: str | os.PathLike, count: int) -> tuple[float, ...]:
+  """How often each record of a list is to be drawn, beside the others: `count` numbers of 0 or more, one a line."""
+  lines = read_lines(path)
+  while lines and not lines[-1]:
+    lines.pop()
+  weights = []
+  for number, line in enumerate(lines, 1):
+    try:
+      weights.append(float(line))
+    except ValueError:
+      raise InputError(f"{path}:{number}: {shown(line)} is no number, a weight was wanted") from None
+    if not 0 <= weights[-1] < math.inf:
+      raise InputError(f"{path}:{number}: a weight of {shown(line)}; wanted a number of 0 or more")
+  if len(weights) != count:
+    raise InputError(f"{path}: {len(weights)} weights for {count} records; wanted one a line, in the order of the list")
+  if not any(weights):
+    raise InputError(f"{path}: all weights are 0; wanted one above 0 at least")
+  return tuple(weights)
 
 
 def class_names(folder: str | os.PathLike) -> tuple[str, ...]:

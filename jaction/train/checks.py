@@ -11,6 +11,7 @@ SINGLE = ("top1", "top5", "mean_class_accuracy")  # what eval.metric may be with
 SEVERAL = ("mean_average_precision", "mmit_mean_average_precision", "top1", "top5")  # and with several
 
 PER_SET = ("share", "balance")
+DRAWING = {"share": 1, "balance": 1.0, "weights": "", "repeats": 1}  # how often which video: data.<key>, what is plain
 # dotted key -> (least, what it must be below or None, whether whole)
 NUMBERS = {
   "seed": (0, 2**63, True),
@@ -83,6 +84,18 @@ def check_numbers(config: Mapping[str, Any]) -> None:
     if not number or not least <= value < (float("inf") if below is None else below):
       wanted = f"{'a whole number' if whole else 'a number'}, {least} or more"
       raise InputError(f"{key}={value}: wanted {wanted}{'' if below is None else f', below {below}'}")
+
+
+def check_plain(config: Mapping[str, Any]) -> None:
+  """Raises InputError for what only task recognition does, where another would leave it out without a word."""
+  found = {
+    "blending.name": (config["blending"]["name"], ""),
+    **{f"data.{key}": (config["data"][key], plain) for key, plain in DRAWING.items()},
+    "data.mix": (sorted(config["data"]["mix"]), []),
+  }
+  for key, (value, plain) in found.items():
+    if value != plain:
+      raise InputError(f"{key}={value!r} with task={config['task']!r}: wanted {plain!r}, only recognition has it")
 
 
 def check_parts(config: Mapping[str, Any], devices: int) -> None:

@@ -24,7 +24,7 @@ from jaction.models.conv import plain
 from jaction.models.inflation import check_form, inflated
 from jaction.records import FrameCache
 from jaction.train.cautions import norm_warning, schedule_warnings
-from jaction.train.checks import check_numbers, check_parts, check_profile
+from jaction.train.checks import check_numbers, check_parts, check_plain, check_profile
 from jaction.train.detection import Detection
 from jaction.train.distributed import gathered, is_first
 from jaction.train.localization import Localization
@@ -65,8 +65,8 @@ class Experiment:
     check_batch_size("batch_size", self.batch_size, self.mesh)
     check_parts(config, self.mesh.devices.size)
     check_batch_size("eval.batch_size", config["eval"]["batch_size"], self.mesh)
-    if config["blending"]["name"] and config["task"] != "recognition":
-      raise InputError(f"blending.name={config['blending']['name']!r} with task={config['task']!r}: wanted ''")
+    if config["task"] != "recognition":
+      check_plain(config)
     self.task = TASKS[config["task"]](config, self.mesh)
     self.epoch, self.metric, self.has_val = self.task.epoch, self.task.metric, bool(self.task.val_records)
     cached = config["data"]["cache_mb"]

@@ -20,9 +20,9 @@ from jaction.faults import Fault
 from jaction.metrics.classification import confusion_matrix, mean_class_accuracy, top_k_accuracy
 from jaction.metrics.multilabel import summary as multi_label_summary
 from jaction.models import create_model
-from jaction.order import Order, balanced, mixed, repeated, shuffled
+from jaction.order import Order, balanced, mixed, repeated, shuffled, weighted
 from jaction.predict.scoring import Scores, make_predict_step, mean_binary_loss, mean_loss, score_batches
-from jaction.records import Record, class_names, paths, read_label_map, read_records
+from jaction.records import Record, class_names, paths, read_label_map, read_records, read_weights
 from jaction.train.checks import (
   check_label_tables,
   check_loss,
@@ -79,6 +79,7 @@ class Recognition:
     if data["val"] and self._average == "none":
       raise InputError('preprocessing.test.average="none" leaves a video without one score: wanted prob or score')
     self._root = os.path.expanduser(data["root"])
+    self._weights: list[Sequence[float]] = []  # of the sets that have some
     try:
       self.labels = self._labels()
       self.records, self.order, self.epoch = self._training_set()
@@ -108,25 +109,33 @@ class Recognition:
 
   def _training_set(self) -> tuple[list[Record], Order, int]:
     """All records to train on, which of them stands where, and how many places hold one epoch of data.train."""
-    data, seed = self.config["data"], self.config["seed"]
-    first = {"list": data["train"], "format": data["format"], "share": data["share"], "balance": data["balance"]}
+    data = self.config["data"]
+    first = {"list": data["train"], **{key: data[key] for key in ("format", "share", "balance", "weights")}}
     sets = [first, *(data["mix"][name] for name in sorted(data["mix"]))]
     found = [
       [replace(record, set=i) if i else record for record in self._records(one["list"], one["format"])]
       for i, one in enumerate(sets)
     ]
-    orders = [
-      shuffled(len(records), seed, stream=i)
-      if one["balance"] == 1
-      else balanced([record.label for record in records], one["balance"], seed, stream=i)
-      for i, (one, records) in enumerate(zip(sets, found, strict=True))
-    ]
+    orders = [self._order(one, records, i) for i, (one, records) in enumerate(zip(sets, found, strict=True))]
     shares, sizes = [one["share"] for one in sets], [len(records) for records in found]
     times, size = data["repeats"], self.config["batch_size"]
     if size % times:
       raise InputError(f"data.repeats={times} does not divide batch_size={size}")
     order = repeated(mixed(orders, sizes, shares), times)
     return [r for records in found for r in records], order, times * -(-sizes[0] * sum(shares) // shares[0])
+
+  def _order(self, one: Mapping[str, Any], records: Sequence[Record], stream: int) -> Order:
+    """Of one of the sets that are trained on."""
+    seed, weights, balance = self.config["seed"], one.get("weights"), one["balance"]
+    if weights and balance != 1:
+      raise InputError(f"weights={weights!r} and balance={balance}: both say how often a video is drawn; wanted one")
+    if weights:
+      drawn = read_weights(self._path(weights), len(records))
+      self._weights.append(drawn)
+      return weighted(drawn, seed, stream=stream)
+    if balance != 1:
+      return balanced([record.label for record in records], balance, seed, stream=stream)
+    return shuffled(len(records), seed, stream=stream)
 
   def _records(self, name: str, format: str) -> list[Record]:
     records = read_records(
@@ -167,8 +176,8 @@ class Recognition:
   def facts(self) -> dict[str, Any]:
     """What a resumed run must find again: how many videos it trains on, and a digest of ids, labels, frames, order."""
     labels = [[*record.labels, *record.known] if self._multi_label else record.label for record in self.records]
-    rows = json.dumps([[r.id, label, r.frames, r.offset] for r, label in zip(self.records, labels, strict=True)])
-    digest = hashlib.sha256(rows.encode()).hexdigest()
+    rows: list[Any] = [[r.id, label, r.frames, r.offset] for r, label in zip(self.records, labels, strict=True)]
+    digest = hashlib.sha256(json.dumps(rows + self._weights).encode()).hexdigest()
     return {"videos": len(self.records), "digest": digest, "labels": list(self.labels)}
 
   def evaluate(

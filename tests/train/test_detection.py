@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import jaction
+from jaction.configs.recipes import also
 from jaction.errors import InputError
 from jaction.launch import detect
 from jaction.launch.data import main as data
@@ -118,6 +119,10 @@ def test_a_bank_of_a_trained_detector_trains_one_with_a_bank(trained, actors, tm
     (lambda c: c["detection"].update(bank="bank.npz"), "lfb_"),
     (lambda c: c["detection"].update(media="nowhere"), "are not in"),
     (lambda c: c["preprocessing"]["test"].update(max_boxes=1), "max_boxes"),
+    (lambda c: c["data"].update(weights="w.txt"), "data.weights='w.txt' with task='detection': wanted ''"),
+    (lambda c: c["data"].update(repeats=2), "data.repeats=2 with task='detection': wanted 1"),
+    (lambda c: c["data"].update(mix={"more": also("more.csv").to_dict()}), r"data.mix=\['more'\] with task="),
+    (lambda c: c["blending"].update(name="mixup"), "blending.name='mixup' with task='detection': wanted ''"),
   ],
 )
 def test_what_does_not_fit_is_named(actors, change, told):

@@ -100,6 +100,35 @@ def test_transforms_that_do_not_fit_into_the_batch_are_named(experiment, fields,
     experiment(lambda config: own_transforms(config, **fields))
 
 
+def weigh(config, folder, weights="1\n0\n3\n" + "0\n" * 9):
+  (folder / "weights.txt").write_text(weights)
+  mix(config)
+  config.data.mix.more = also("more.txt", format="frame_list", weights="weights.txt")
+
+
+def test_videos_come_as_often_as_their_weights_say(experiment, folder):
+  run = experiment(lambda config: weigh(config, folder))
+  drawn = [run.task.records[run.task.order(place)].id for place in range(4000)]
+  counts = collections.Counter(id for id in drawn if id.startswith("more"))
+  assert sorted(counts) == ["more_00", "more_02"] and counts["more_02"] / counts["more_00"] == pytest.approx(3, rel=0.2)
+  assert len({id for id in drawn if id.startswith("train")}) == 20
+  facts = run.task.facts()
+  assert facts != experiment(lambda config: weigh(config, folder, "1\n0\n2\n" + "0\n" * 9)).task.facts()
+
+
+@pytest.mark.parametrize("weights, message", [
+  ("1\n" * 11, "weights.txt: 11 weights for 12 records"),
+  ("1\n" * 5 + "x\n" + "1\n" * 6, "weights.txt:6: 'x' is no number"),
+  ("1\n" * 5 + "-1\n" + "1\n" * 6, "weights.txt:6: a weight of '-1'"),
+  ("1\n" * 5 + "\n" + "1\n" * 6, "weights.txt:6: '' is no number"),
+  ("nan\n" * 12, "weights.txt:1: a weight of 'nan'"),
+  ("0\n" * 12, "weights.txt: all weights are 0"),
+])  # fmt: skip
+def test_a_mistake_in_the_weights_is_named_with_its_line(experiment, folder, weights, message):
+  with pytest.raises(InputError, match=message):
+    experiment(lambda config: weigh(config, folder, weights))
+
+
 def test_the_sets_are_part_of_what_a_resumed_run_must_find_again(experiment):
   assert experiment(mix).task.facts() != experiment(lambda config: None).task.facts()
 
@@ -109,6 +138,8 @@ def test_the_sets_are_part_of_what_a_resumed_run_must_find_again(experiment):
   [
     ({"data.share": 0}, "data.share=0"),
     ({"data.balance": 1.5}, "balance=1.5: wanted 0"),
+    ({"data.weights": "gone.txt"}, "gone.txt: cannot be read"),
+    ({"data.weights": "w.txt", "data.balance": 0.5}, "weights='w.txt' and balance=0.5"),
     ({"data.mix.more.share": 0}, "data.mix.more.share=0"),
     ({"data.mix.more.list": "nothing.txt"}, "nothing.txt"),
   ],
