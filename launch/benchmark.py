@@ -258,18 +258,27 @@ def main(argv: list[str]) -> int | None:
     "cores": os.cpu_count(),
     "jax": jax.__version__,
   }
-  table = Table(title=", ".join(f"{key} {value}" for key, value in where.items()))
-  columns = list(dict.fromkeys(key for row in rows for key in row))
-  for column in columns:
-    table.add_column(column.removesuffix("_ms") + (" ms" if column.endswith("_ms") else ""), overflow="fold")
-  for row in rows:
-    table.add_row(*(_shown(row.get(column, "")) for column in columns))
-  Console().print(table)
+  Console().print(_table(rows, ", ".join(f"{key} {value}" for key, value in where.items())))
   if args.json:
     args.json.write_text(json.dumps({"where": where, "rows": rows}, indent=1) + "\n")
   failed = [row["name"] for row in rows if "error" in row]
   if failed:
     raise InputError(f"{len(failed)} of {len(rows)} names failed: {', '.join(failed)}; the table says how")
+
+
+def _table(rows, title):
+  """A row a network; where that would be wider than a terminal and there are few, a column a network."""
+  names = list(dict.fromkeys(key for row in rows for key in row))
+  heads = [name.removesuffix("_ms") + (" ms" if name.endswith("_ms") else "") for name in names]
+  cells = [[_shown(row.get(name, "")) for name in names] for row in rows]
+  if len(names) > 6 and len(rows) <= 3:
+    heads, *cells = map(list, zip(heads, *cells, strict=True))
+  table = Table(title=title)
+  for head in heads:
+    table.add_column(head, overflow="fold")
+  for row in cells:
+    table.add_row(*row)
+  return table
 
 
 def _frames(text):

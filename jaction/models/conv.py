@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jaction.errors import InputError
+from jaction.models.conv_frames import conv_frames
 
 DIMENSIONS = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 
@@ -115,7 +116,15 @@ def _time(x, strides, padding, size):
 def _as_frames(x, kernel, strides, padding, groups):
   """1 x h x w: one 2-D convolution over B * T frames."""
   (x,) = _time(x, strides, padding, 1)
-  return _frames(lambda y: _lax(y, kernel[0], strides[1:], padding[1:], groups), x)
+  return _frames(lambda y: _frames_of(y, kernel[0], strides[1:], padding[1:], groups), x)
+
+
+def _frames_of(x, kernel, strides, padding, groups=1):
+  """h x w on [N, H, W, C]."""
+  # On one CPU alone: frames that are split over devices are not gone through one after the other.
+  if groups == 1 and jax.default_backend() == "cpu" and jax.device_count() == 1:
+    return conv_frames(x, kernel, tuple(strides), tuple(padding))
+  return _lax(x, kernel, strides, padding, groups)
 
 
 def _dilated(x, kernel, strides, padding, groups, dilation):
@@ -159,7 +168,7 @@ def _as_stacked(x, kernel, strides, padding, groups):
   t, h, w, c, o = kernel.shape
   taps = jnp.concatenate(_time(x, strides, padding, t), axis=-1)
   flat = kernel.transpose(1, 2, 0, 3, 4).reshape(h, w, t * c, o)
-  return _frames(lambda y: _lax(y, flat, strides[1:], padding[1:]), taps)
+  return _frames(lambda y: _frames_of(y, flat, strides[1:], padding[1:]), taps)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
