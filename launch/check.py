@@ -3,6 +3,7 @@
 import argparse
 import collections
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from jaction.errors import InputError
 from jaction.records import READERS, Record, read_records, write_jsonl
 from jaction.records.check import check_record
+from jaction.records.clean import write_clean
 from jaction.records.reencode import Copy, reencode
 from jaction.records.supervised import Outcome, supervised
 
@@ -33,7 +35,6 @@ def check(argv: list[str]) -> int:
   bad = {o.index: o.error for o in outcomes if o.error is not None}
   output = pathlib.Path(args.output)
   output.mkdir(parents=True, exist_ok=True)
-  clean = write_clean(args.list, records, [i for i in range(len(records)) if i not in bad], output)
   good = [o.value for o in outcomes if o.error is None]
   report = {
     "list": os.fspath(args.list),
@@ -43,9 +44,15 @@ def check(argv: list[str]) -> int:
     "sizes": dict(collections.Counter(f"{one.width}x{one.height}" for one in good).most_common()),
   }
   (output / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+  good_ones = [i for i in range(len(records)) if i not in bad]
+  clean = write_clean(args.list, records, good_ones, output, **_reading(args))
+  if clean is None:
+    said = "no list, of shards there is none without some of their records: build them again without these; "
+  else:
+    said = f"{clean} ({'whole paths' if os.path.isdir(args.list) else 'paths as in the list: --root stays'}), "
   console.print(
     f"{args.list}: {len(records)} files, {len(bad)} bad; {report['frames']} frames\n"
-    f"written: {clean} (paths as in the list: --root stays), {output / 'report.json'}",
+    f"written: {said}{output / 'report.json'}",
     highlight=False,
     soft_wrap=True,
   )
@@ -77,16 +84,20 @@ def copy(argv: list[str]) -> int:
   odd = next((record for record in records if record.template is not None or record.kind != "video"), None)
   if odd:
     raise InputError(f"{args.list}: {odd.id} is no video file; wanted videos alone")
+  if records[0].stored is not None:
+    raise InputError(f"{args.list}: holds shards; wanted a list of the videos, of whose copies shards can be built")
   names = targets(records)
   settings = {"short_side": args.short_side, "gop": args.gop, "crf": args.crf}
+  for record, name in zip(records, names, strict=True):
+    if os.path.realpath(output / name) == os.path.realpath(record.source):
+      raise InputError(f"--output={output}: {record.source} would be its own copy; wanted another folder")
   _same_settings(output, settings)
   jobs = [Copy(r.source, os.fspath(output / name), **settings) for r, name in zip(records, names, strict=True)]
   outcomes = _run(console, "copying", reencode, jobs, args.processes, args.seconds)
   bad = {o.index: o.error for o in outcomes if o.error is not None}
   kept = [i for i in range(len(records)) if i not in bad]
   write_jsonl(output / "videos.jsonl", ((names[i], _label(records[i])) for i in kept))
-  before = sum(os.path.getsize(records[i].source) for i in kept)
-  after = sum(o.value for o in outcomes if o.error is None)
+  before, after = (sum(o.value[i] for o in outcomes if o.error is None) for i in range(2))
   console.print(
     f"{len(kept)} of {len(records)} videos, {before / 1e6:.2f} MB -> {after / 1e6:.2f} MB\n"
     f"written: {output / 'videos.jsonl'}",
@@ -112,23 +123,6 @@ def targets(records: Sequence[Record]) -> list[str]:
   return names
 
 
-def write_clean(path: str, records: Sequence[Record], good: Sequence[int], output: pathlib.Path) -> pathlib.Path:
-  """The list without its bad records: the same lines of a list of lines, otherwise JSON Lines of path and label."""
-  if os.path.isfile(path) and pathlib.Path(path).suffix in (".txt", ".csv"):
-    lines = [line for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    head = len(lines) - len(records)
-    if head in (0, 1):  # a CSV file may have a header
-      target = output / pathlib.Path(path).name
-      if target.exists() and target.samefile(path):
-        raise InputError(f"--output={output} is where the list itself lies; wanted another folder")
-      text = "".join(f"{line}\n" for line in [*lines[:head], *(lines[head + i] for i in good)])
-      target.write_text(text, encoding="utf-8")
-      return target
-  target = output / "clean.jsonl"
-  write_jsonl(target, ((records[i].id, _label(records[i])) for i in good))
-  return target
-
-
 def _label(record: Record) -> Any:
   return record.labels if record.label is None else record.label
 
@@ -142,10 +136,14 @@ def _list_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _records(args: argparse.Namespace) -> list[Record]:
-  if args.processes < 1 or args.seconds <= 0:
+  if args.processes < 1 or not 0 < args.seconds < math.inf:
     raise InputError(f"--processes={args.processes} --seconds={args.seconds}: wanted 1 or more, above 0")
+  return read_records(args.list, check=False, **_reading(args))
+
+
+def _reading(args: argparse.Namespace) -> dict[str, Any]:
   template = {"template": args.template} if args.template else {}
-  return read_records(args.list, format=args.format, root=args.root, check=False, **template)
+  return {"format": args.format, "root": args.root, **template}
 
 
 def _same_settings(output: pathlib.Path, settings: dict[str, int]) -> None:

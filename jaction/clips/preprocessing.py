@@ -244,6 +244,8 @@ class Preprocessing:
       record.first,
       record.offset,
       record.frames,
+      record.stored,
+      hash(record.data),
       self.modality,
       settings,
     )

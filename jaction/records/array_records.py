@@ -125,7 +125,7 @@ def _place(source: str) -> tuple[str, int]:
 
 def stored_file(record: Record) -> StoredFile | None:
   """The video of a record that `stored_values` has read before, open where it lies; None of any other."""
-  return _PLACES.open(*_place(record.source))
+  return _PLACES.open(*_place(record.source), record.stored or "")
 
 
 def stored_values(record: Record) -> list[bytes]:
@@ -139,7 +139,7 @@ def stored_values(record: Record) -> list[bytes]:
   if len(values) > 1 and not holds_images(values[0]):
     raise MediaError(f"{record.source}: {len(values)} values in {record.stored!r} that are no JPEG or PNG images")
   if len(values) == 1 and not holds_images(values[0]):
-    _PLACES.learn(*_place(record.source), example, values[0])
+    _PLACES.learn(*_place(record.source), record.stored or "", example, values[0])
   return [value for value in values if isinstance(value, bytes)]
 
 

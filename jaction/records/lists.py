@@ -83,16 +83,9 @@ def read_records(
   name, an empty list.
   """
   path = os.fspath(path)
-  if format != "auto" and format not in READERS:
-    raise InputError(f"unknown format {format!r} of {path}.{nearest(format, READERS)} There are {', '.join(READERS)}.")
-  format = _stored_format(path) if format == "auto" else format
-  if format not in STORED and not exists(path):
-    raise InputError(
-      f"{path}: there is no such file (an annotation list, a CSV file or a folder of classes was wanted)"
-    )
+  format = list_format(path, format, root)
   _check_template(template)
   base = absolute(os.fspath(root)) if root is not None else parent(path)
-  format = _guess(path, base) if format == "auto" else format
   if format not in STORED and (format == "folder") != os.path.isdir(path):
     raise InputError(f"{path}: format {format!r} wants a {'folder' if format == 'folder' else 'file'}, this is not one")
   if format == "folder":
@@ -115,6 +108,19 @@ def read_records(
     _check_sources(rows)
   records = [record for _, record in rows]
   return records if first == 1 else [r if r.template is None else dataclasses.replace(r, first=first) for r in records]
+
+
+def list_format(path: str, format: str = "auto", root: str | os.PathLike | None = None) -> str:
+  """The format of a list, which for "auto" is what `read_records` says; InputError where it is unknown or missing."""
+  if format != "auto" and format not in READERS:
+    raise InputError(f"unknown format {format!r} of {path}.{nearest(format, READERS)} There are {', '.join(READERS)}.")
+  format = _stored_format(path) if format == "auto" else format
+  if format not in STORED and not exists(path):
+    raise InputError(
+      f"{path}: there is no such file (an annotation list, a CSV file or a folder of classes was wanted)"
+    )
+  base = absolute(os.fspath(root)) if root is not None else parent(path)
+  return _guess(path, base) if format == "auto" else format
 
 
 def by_class(records: Sequence[Record]) -> dict[int, list[Record]]:

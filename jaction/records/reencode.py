@@ -1,5 +1,6 @@
 """Copies of videos that are quick to sample from: small pictures, and a keyframe every few frames."""
 
+import hashlib
 import os
 import pathlib
 from fractions import Fraction
@@ -7,12 +8,16 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from jaction.errors import InputError
-from jaction.records.video import Video
+from jaction.records.facts import check_file
+from jaction.records.paths import is_remote, read_remote
+from jaction.records.video import ANY_TITLE, Video
 
 _CLOCK = 90_000  # ticks a second of the copy
 _CHUNK = 16  # frames held decoded at once
+_MARK = "jaction data reencode"  # begins the comment in a copy: bytes and time of change of the source, settings
 
 
 class Copy(NamedTuple):
@@ -25,25 +30,49 @@ class Copy(NamedTuple):
   crf: int  # 0 ... 51 of H.264: quality, 18 is hard to tell from the original
 
 
-def reencode(job: Copy) -> int:
-  """Writes the copy, whole or not at all, and gives its size in bytes; one that is there already is left as it is.
+def reencode(job: Copy) -> tuple[int, int]:
+  """Writes the copy, whole or not at all, and gives the bytes of the source and of the copy.
 
   Frames, their number and their times are the source's (rotated as they are shown); sizes are made even; the sound is
-  left out.  MediaError where the source cannot be read to its end.
+  left out.  A copy says of what file and how it was made: one that is there already and says the same is left as it
+  is, one of what the source was before is made again.  MediaError where the source cannot be read to its end;
+  InputError where something else lies at the target.
   """
   target = pathlib.Path(job.target)
-  if target.exists():
-    return target.stat().st_size
   if target.suffix != ".mp4":
     raise InputError(f"{target}: copies are .mp4 files")
+  remote = is_remote(job.source)
+  data = read_remote(job.source) if remote else None
+  if data is None:
+    check_file(job.source)
+    stat = os.stat(job.source)
+    size, state = stat.st_size, str(stat.st_mtime_ns)
+  else:
+    size, state = len(data), hashlib.sha256(data).hexdigest()[:16]
+  made = f"{_MARK} {size} {state} {job.short_side} {job.gop} {job.crf}"
+  if target.exists():
+    found = _made(target)
+    if not found.startswith(_MARK):
+      raise InputError(f"{target}: is there already and is no copy that `jaction data reencode` made; move it away")
+    if found == made:
+      return size, target.stat().st_size
   target.parent.mkdir(parents=True, exist_ok=True)
   part = target.with_name(f".{target.stem}.{os.getpid()}.part.mp4")
   try:
-    _write(job, part)
+    _write(job, job.source if data is None else data, made, part)
     os.replace(part, target)
   finally:
     part.unlink(missing_ok=True)
-  return target.stat().st_size
+  return size, target.stat().st_size
+
+
+def _made(path: pathlib.Path) -> str:
+  """What a copy says of itself; "" of another file."""
+  try:
+    with av.open(os.fspath(path), **ANY_TITLE) as file:
+      return file.metadata.get("comment", "")
+  except (FFmpegError, OSError):
+    return ""
 
 
 def copied_size(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -53,8 +82,12 @@ def copied_size(width: int, height: int, short_side: int) -> tuple[int, int]:
   return even(width), even(height)
 
 
-def _write(job: Copy, part: pathlib.Path) -> None:
-  with Video(job.source) as video, av.open(os.fspath(part), "w", options={"movflags": "faststart"}) as file:
+def _write(job: Copy, source: str | bytes, made: str, part: pathlib.Path) -> None:
+  with (
+    Video(source, name=job.source) as video,
+    av.open(os.fspath(part), "w", options={"movflags": "faststart"}) as file,
+  ):
+    file.metadata["comment"] = made
     width, height = copied_size(video.width, video.height, job.short_side)
     rate = Fraction(video.fps).limit_denominator(1001) if video.fps > 0 else Fraction(25)
     # without B-frames a frame needs none behind it, and the times of showing are those of decoding

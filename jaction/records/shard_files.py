@@ -74,6 +74,9 @@ class StoredFile:
     if file >= 0:
       os.close(file)
 
+  def __reduce__(self):
+    raise TypeError("an open part of a shard is of one process: the record is what can be sent")
+
   def __del__(self) -> None:
     self.close()
 
@@ -85,7 +88,7 @@ def mark(stat: os.stat_result) -> Mark:
 class _Shard(NamedTuple):
   mark: Mark
   records: np.ndarray  # int64 [n, 2], position and size of each
-  values: np.ndarray  # the same of the videos that were compared; size 0 of the others
+  values: dict[str, np.ndarray]  # by feature, the same of the videos that were compared; size 0 of the others
 
 
 class Places:
@@ -94,13 +97,14 @@ class Places:
   def __init__(self):
     self._shards: dict[str, _Shard] = {}
 
-  def open(self, path: str, number: int) -> StoredFile | None:
-    """The video of record `number`, where it was learned and the shard is still the same file."""
+  def open(self, path: str, number: int, feature: str) -> StoredFile | None:
+    """The video in a feature of record `number`, where it was learned and the shard is still the same file."""
     shard = self._shards.get(path)
-    if shard is None or number >= len(shard.values) or not shard.values[number, 1]:
+    values = None if shard is None else shard.values.get(feature)
+    if shard is None or values is None or number >= len(values) or not values[number, 1]:
       return None
     try:
-      file = StoredFile(path, *shard.values[number].tolist())
+      file = StoredFile(path, *values[number].tolist())
     except OSError:
       return None
     if file.mark() == shard.mark:
@@ -108,21 +112,21 @@ class Places:
     file.close()
     return None
 
-  def learn(self, path: str, number: int, example: bytes, value: bytes) -> None:
-    """Notes where `value` lies, a part of record `number`, which is `example`; nothing where it is not found there."""
+  def learn(self, path: str, number: int, feature: str, example: bytes, value: bytes) -> None:
+    """Notes where `value` lies, a feature of record `number`, which is `example`; nothing where it is not found."""
     try:
       now = mark(os.stat(path))
       shard = self._shards.get(path)
       if shard is None or shard.mark != now:
         records = np.array(record_places(path), np.int64).reshape(-1, 2)
-        shard = self._shards[path] = _Shard(now, records, np.zeros_like(records))
+        shard = self._shards[path] = _Shard(now, records, {})
       if number >= len(shard.records) or shard.records[number, 1] != len(example):
         return
       offset = example.find(value[:64])  # of the whole value the search would take longer than its reading
       start = int(shard.records[number, 0]) + offset
       with contextlib.closing(StoredFile(path, start, len(value))) as file:
         if file.mark() == now and file.read_all() == value:
-          shard.values[number] = start, len(value)
+          shard.values.setdefault(feature, np.zeros_like(shard.records))[number] = start, len(value)
     except OSError:  # the shard is gone: the next reading says so
       return
 

@@ -98,14 +98,19 @@ def csv_rows(path: str, base: str, template: str) -> Iterator[Row]:
     rows = [(f"{path}:{reader.line_num}", row) for row in reader if any(cell.strip() for cell in row)]
   except csv.Error as error:
     raise InputError(f"{path}:{reader.line_num}: cannot be read as CSV ({error})") from None
-  header = [cell.strip().lower() for cell in rows[0][1]] if rows else []
-  named = "path" in header and "label" in header
-  at, label_at = (header.index("path"), header.index("label")) if named else (0, 1)
-  for where, row in rows[1:] if named else rows:
+  header = csv_header([row for _, row in rows[:1]])
+  at, label_at = header or (0, 1)
+  for where, row in rows[1:] if header else rows:
     if len(row) <= max(at, label_at) or not row[at].strip():
       raise InputError(f"{where}: no path or no label in {shown(row)}; the columns path and label were wanted")
     label = number(row[label_at], "label", where, row, "path,label")
     yield where, Record(row[at], join(base, row[at]), label)
+
+
+def csv_header(rows: list[list[str]]) -> tuple[int, int] | None:
+  """The columns of path and label, where the first row names them."""
+  header = [cell.strip().lower() for cell in rows[0]] if rows else []
+  return (header.index("path"), header.index("label")) if "path" in header and "label" in header else None
 
 
 TEXT_READERS: dict[str, Callable[[str, str, str], Iterator[Row]]] = {

@@ -11,6 +11,7 @@ from jaction.errors import InputError
 from jaction.launch import data
 from jaction.launch.check import targets
 from jaction.records import Video, read_records
+from jaction.records.build import build_set
 from jaction.records.record import Record
 from jaction.records.reencode import Copy, copied_size, reencode
 from jaction.records.toy import make_toy_set
@@ -108,3 +109,49 @@ def test_copies_stay_under_the_output_and_two_sources_are_never_one_copy():
 def test_a_mistake_is_one_clear_error(argv, message):
   with pytest.raises(InputError, match=message):
     data.main(argv)
+
+
+def test_what_lies_at_a_copys_place_is_a_copy_of_this_source_or_no_copy_at_all(toy, tmp_path, capsys):
+  rows = [line.split() for line in (toy / "val.txt").read_text().splitlines()[:3]]
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  for i, (name, _) in enumerate(rows):
+    (folder / f"{i}.mp4").write_bytes((toy / name).read_bytes())
+  (folder / "l.txt").write_text("".join(f"{i}.mp4 {i}\n" for i in range(3)))
+  argv = ["reencode", str(folder / "l.txt"), f"--output={out}", "--short-side=32"]
+  assert data.main(argv) == 0
+  before = [(out / f"{i}.mp4").read_bytes() for i in range(3)]
+  (folder / "1.mp4").write_bytes((toy / rows[2][0]).read_bytes())  # the source changes
+  (out / "2.mp4").write_text("junk")
+  assert data.main(argv) == 1
+  printed = capsys.readouterr().out
+  assert "2 of 3 videos" in printed and "2.mp4: is there already and is no copy" in printed.replace("\n", "")
+  with Video(out / "1.mp4") as new, Video(toy / rows[2][0]) as source:
+    assert new.num_frames == source.num_frames
+  assert (out / "0.mp4").read_bytes() == before[0] and (out / "2.mp4").read_text() == "junk"
+  assert [r.id for r in read_records(out / "videos.jsonl")] == ["0.mp4", "1.mp4"]
+
+
+def test_sources_are_not_taken_for_their_own_copies_and_shards_are_refused(toy, tmp_path):
+  with pytest.raises(InputError, match="would be its own copy"):
+    data.main(["reencode", str(toy / "val.txt"), f"--output={toy}"])
+  shards = build_set({"val": read_records(toy / "val.txt")}, tmp_path / "set").folder
+  with pytest.raises(InputError, match="holds shards; wanted a list of the videos"):
+    data.main(["reencode", f"{shards}/val", f"--output={tmp_path / 'out'}"])
+  assert not (tmp_path / "out").exists()
+
+
+def test_videos_in_an_object_store_are_copied(toy, tmp_path):
+  name, label = (toy / "val.txt").read_text().splitlines()[0].split()
+  (tmp_path / "l.txt").write_text(f"file://{toy / name} {label}\n")
+  assert data.main(["reencode", str(tmp_path / "l.txt"), f"--output={tmp_path / 'out'}", "--short-side=32"]) == 0
+  (record,) = read_records(tmp_path / "out" / "videos.jsonl")
+  with Video(record.source) as new, Video(toy / name) as source:
+    assert new.num_frames == source.num_frames
+
+
+def test_shards_are_checked_and_no_list_is_written_of_them(toy, tmp_path, capsys):
+  shards = build_set({"val": read_records(toy / "val.txt")}, tmp_path / "set").folder
+  assert data.main(["check", f"{shards}/val", f"--output={tmp_path / 'out'}"]) == 0
+  assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.json"]
+  assert "no list" in capsys.readouterr().out

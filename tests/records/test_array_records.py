@@ -16,7 +16,7 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError, MediaError
 from jaction.records import FrameCache, Record, open_frames, read_records
-from jaction.records.array_records import read_stored
+from jaction.records.array_records import read_stored, stored_values
 from jaction.records.build import build_set
 from jaction.records.example import decode_example, encode_example
 from jaction.records.toy import TOY_CLASSES, make_toy_set
@@ -90,11 +90,17 @@ def test_a_set_is_found_by_its_name_and_newest_version(built, tmp_path, monkeypa
     read_records("nothing/val", format="tfds")
 
 
-def test_the_cache_tells_the_records_of_a_shard_apart(built):
+def test_the_cache_tells_the_records_of_a_shard_and_of_bytes_apart(built, tmp_path):
   facts = {"clip_len": 1, "frame_interval": 1, "num_clips": 2, "frames_per_view": 2, "sampler": "uniform"}
   preprocess = Preprocessing(**facts, steps=(), settings={}, mean=(0.0,) * 3, std=(1.0,) * 3)
   cache = FrameCache(1 << 28)
-  for record in read_records(f"{built}/val"):
+  records = read_records(f"{built}/val")
+  stored = [stored_values(record)[0] for record in records[:2]]
+  records += [Record("x", "clip", 0, data=data) for data in stored]
+  both = write(tmp_path / "both.array_record", [encode_example({"a": stored[:1], "b": stored[1:]})])
+  records += [Record("x", f"{both}#0", 0, stored=name) for name in "ab"]
+  assert len({preprocess(record)["clips"].tobytes() for record in records}) == len(records) - 4
+  for record in records:
     np.testing.assert_array_equal(preprocess(record, None, cache)["clips"], preprocess(record)["clips"])
 
 

@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import pickle
 import threading
 
 import numpy as np
@@ -144,12 +145,27 @@ def test_a_place_is_learned_only_where_the_bytes_are_equal(tmp_path):
   values = [b"first" * 500, b"again" * 500]
   path = write(tmp_path / "a.array_record", values)
   places = Places()
-  places.learn(path, 1, b"other" * 500, b"other" * 500)
-  assert places.open(path, 1) is None
-  places.learn(path, 0, values[0], values[0][7:20])
-  file = places.open(path, 0)
+  places.learn(path, 1, "video", b"other" * 500, b"other" * 500)
+  assert places.open(path, 1, "video") is None
+  places.learn(path, 0, "video", values[0], values[0][7:20])
+  file = places.open(path, 0, "video")
   assert file is not None and file.read_all() == values[0][7:20]
-  assert places.open(path, 1) is None and places.open(path, 2) is None and places.open(path, 10**9) is None
+  assert [places.open(path, number, "video") for number in (1, 2, 10**9)] == [None] * 3
+  assert places.open(path, 0, "other") is None
+
+
+def test_an_example_of_two_videos_gives_each_by_its_name(films, tmp_path):
+  large, small = (pathlib.Path(films.make(f"{i}.mp4", count=12 + i)).read_bytes() for i in range(2))
+  path = write(tmp_path / "a.array_record", [encode_example({"large": [large], "small": [small], "label": [0]})])
+  for _ in range(3):
+    for name, count in (("large", 12), ("small", 13)):
+      with open_frames(Record("x", f"{path}#0", stored=name)) as video:
+        assert video.num_frames == count
+    with pytest.raises(MediaError, match="no bytes 'absent'"):
+      open_frames(Record("x", f"{path}#0", stored="absent"))
+  file = stored_file(Record("x", f"{path}#0", stored="large"))
+  with pytest.raises(TypeError, match="of one process"):
+    pickle.dumps(file)
 
 
 def test_damage_before_the_first_reading_is_told_by_the_library(films, tmp_path):
