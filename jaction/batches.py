@@ -131,7 +131,8 @@ def training_batches(
 
   `on_error` says what becomes of a record that cannot be read (MediaError): "raise"; "substitute" takes another place
   of the same epoch, drawn from the seed and the place; "skip" takes the next place's record.  Which one depends on
-  the place alone, and it is put through the draws of the place.  `Batches.take_faults` tells of them.
+  the place alone, it is of the same set where records say theirs (`set`), and it is put through the draws of the
+  place.  `Batches.take_faults` tells of them.
   """
   index, _ = _local(batch_size, shard, records, "train on")
   if start_step < 0:
@@ -139,12 +140,15 @@ def training_batches(
   check_on_error(on_error)
   order = shuffled(len(records), seed) if order is None else order
   prepare, workers, hands = _preparer(preprocess, processes, cache)
+  several = len({getattr(record, "set", None) for record in records}) > 1
+  span = len(records) * (1000 if several else 1)  # a set of a small share has few places in so many
 
   def at(place: int, dressed: Callable[[Any], Any]) -> tuple[Mapping[str, Any], int, list[Fault]]:
     tried: dict[int, str] = {}
-    for other in itertools.islice(_places(place, on_error, len(records), seed), 20 * ATTEMPTS):
+    own = getattr(records[order(place)], "set", None)  # of several sets that are mixed: the share of each stays
+    for other in itertools.islice(_places(place, on_error, span, seed), 200 * ATTEMPTS):
       number = order(other)
-      if number in tried:
+      if number in tried or getattr(records[number], "set", None) != own:
         continue
       try:
         sample = prepare(dressed(records[number]), (seed, 1, place))

@@ -324,6 +324,8 @@ def data(argv: list[str]) -> None:
   for name in ("videos", "gop", "repeat"):
     if getattr(args, name) < 1:
       raise InputError(f"--{name}={getattr(args, name)}: wanted 1 or more")
+  if args.json and not args.json.absolute().parent.is_dir():
+    raise InputError(f"--json {args.json}: there is no such folder")
   names = list(candidates((), (), "sparse"))
   if missing := [name for name in args.only if name not in names]:
     raise InputError(f"--only {' '.join(missing)}: there are {', '.join(names)}.{nearest(missing[0], names)}")
@@ -335,6 +337,8 @@ def data(argv: list[str]) -> None:
       records = read_records(args.list, format=args.format, root=args.root)[: args.videos]
     else:
       records = make_videos(pathlib.Path(folder), count=args.videos, gop=args.gop)
+    if records[0].stored is not None:
+      raise InputError(f"--list {args.list}: holds shards; wanted a list of files, of which the benchmark makes shards")
     where = args.list or f"{args.videos} videos of 340x256, 10 s, a keyframe every {args.gop} frames"
     if args.workers:
       figures = {pattern: by_workers(records, pattern, args.repeat) for pattern in PATTERNS}

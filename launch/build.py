@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import time
 
 from rich.console import Console
@@ -29,6 +30,9 @@ def build(argv: list[str]) -> int:
   parser.add_argument("--name", help="of the set (default: the folder's)")
   parser.add_argument("--labels", help="a file of the classes' names, one a line")
   parser.add_argument("--shard-mb", type=float, default=256, help="megabytes that a shard aims at (default 256)")
+  parser.add_argument(
+    "--verify", action="store_true", help="read the shards that are there, and make those again that are damaged"
+  )
   parser.add_argument("--workers", type=int, default=2, help="that read, check and write (default 2)")
   args = parser.parse_args(argv)
   if args.split and len(args.lists) > 1:
@@ -37,6 +41,10 @@ def build(argv: list[str]) -> int:
   splits = {}
   for path in args.lists:
     split = args.split or os.path.splitext(os.path.basename(path.rstrip("/")))[0]
+    if not re.fullmatch(r"[A-Za-z]\w*", split):
+      raise InputError(
+        f"{path}: {split!r} cannot name a split (letters, digits and _, a letter first); --split names it"
+      )
     if split in splits:
       raise InputError(f"{path}: another list gives the split {split!r} too")
     splits[split] = read_records(
@@ -58,6 +66,7 @@ def build(argv: list[str]) -> int:
       classes=classes,
       shard_mb=args.shard_mb,
       workers=args.workers,
+      verify=args.verify,
       progress=lambda done, total: bar.update(task, completed=done, total=total),
     )
   lines = [

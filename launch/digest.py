@@ -45,5 +45,7 @@ def digest(argv: list[str]) -> None:
     raise InputError("--config is missing: wanted a path, or the name of a packaged config, and --config.data.root")
   from jaction.train.experiment import Experiment  # deferred, so that --help is quick
 
-  with Experiment(config.to_dict()).training_batches(args.start, args.start + args.steps) as batches:
+  settings = config.to_dict()
+  settings["data"]["val"] = ""  # nothing is evaluated
+  with Experiment(settings).training_batches(args.start, args.start + args.steps) as batches:
     print(f"{stream_digest([batch] for batch in batches)}  steps {args.start} to {args.start + args.steps - 1}")

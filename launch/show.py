@@ -10,6 +10,7 @@ from jaction.launch.train import parse_config
 from jaction.predict.sheet import draw_sheet, sample
 from jaction.records import paths, read_label_map, read_records
 
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 KINDS = {"train": "train", "test": "val", "published": "val"}  # preprocessing -> the list it is used on
 
 
@@ -25,10 +26,18 @@ def show(argv: list[str]) -> None:
   for name, value, least in (("videos", args.videos, 1), ("first", args.first, 0), ("views", args.views, 1)):
     if value < least:
       raise InputError(f"--{name}={value}: wanted {least} or more")
+  output = pathlib.Path(args.output)
+  if output.suffix.lower() not in PICTURES:
+    raise InputError(f"--output={args.output}: wanted a name that ends in {', '.join(PICTURES)}")
   config = parse_config(rest)
   if config is None:
     raise InputError("--config is missing: wanted a path, or the name of a packaged config, and --config.data.root")
   config = config.to_dict()
+  if config["task"] != "recognition":
+    others = {"detection": ": `jaction data show-ava` draws boxes"}
+    raise InputError(
+      f"task={config['task']!r}: only recognition's clips are shown here{others.get(config['task'], '')}"
+    )
   if not config["preprocessing"][args.kind]:
     raise InputError(f"this config has no preprocessing.{args.kind}")
   preprocessing, data = Preprocessing.from_json(config["preprocessing"][args.kind]), config["data"]
@@ -49,5 +58,5 @@ def show(argv: list[str]) -> None:
   for place, record in chosen:
     key = [config["seed"], 1, place] if args.kind == "train" else None
     samples.append(sample(record, preprocessing, key=key, labels=labels, max_views=args.views))
-  draw_sheet(samples, pathlib.Path(args.output))
+  draw_sheet(samples, output)
   print(f"{args.output}: {len(samples)} videos of {path}, preprocessing.{args.kind}")

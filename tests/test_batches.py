@@ -1,11 +1,14 @@
 """Order, draws and padding of batches; nothing is decoded here: a record is a number."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
 
 from jaction.batches import evaluation_batches, put, training_batches
 from jaction.errors import InputError, MediaError
+from jaction.order import mixed, shuffled
 from jaction.train.mesh import make_mesh
 
 
@@ -174,6 +177,23 @@ def test_skipping_takes_the_next_good_record_of_the_stream():
   batches, faults = taken(damaged(1, 2, 5), "skip", 2, order=lambda place: order(place % 10))
   assert np.concatenate([b["index"] for b in batches]).tolist() == [0, 3, 3, 3, 4, 6, 6, 7]
   assert [(f.place, f.number, f.instead) for f in faults] == [(1, 1, 3), (1, 2, 3), (2, 2, 3), (5, 5, 6)]
+
+
+@pytest.mark.parametrize("on_error", ["substitute", "skip"])
+def test_what_stands_in_is_of_the_same_set_so_that_shares_stay(on_error):
+  records = [types.SimpleNamespace(id=str(i), set=int(i >= 10)) for i in range(30)]
+
+  def prepare(record, rng=None, cache=None):
+    if record.set == 1 and int(record.id) != 17:
+      raise MediaError(f"{record.id}: cannot be read")
+    return {"clips": np.zeros(1), "label": record.set}
+
+  order = mixed([shuffled(10, 0), shuffled(20, 0, stream=1)], (10, 20), (9, 1))
+  with training_batches(records, prepare, batch_size=10, seed=0, on_error=on_error, order=order) as batches:
+    for _ in range(20):
+      batch = next(batches)
+      assert sorted(batch["label"].tolist()) == [0] * 9 + [1]
+      assert batch["index"][batch["label"] == 1].tolist() == [17]
 
 
 @pytest.mark.parametrize("on_error", ["substitute", "skip"])

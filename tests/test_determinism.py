@@ -101,8 +101,8 @@ def test_the_stream_is_the_same_on_every_python(tmp_path):
 
 def test_the_command_prints_what_other_workers_print_too(tmp_path, films, capsys):
   folder = films[0].source.rpartition("/")[0]
-  given = ["--config=toy_tsm", f"--config.data.root={folder}", "--config.data.train=list.txt", "--config.data.val=",
-           "--config.data.labels=", "--config.batch_size=8", "--steps=2"]  # fmt: skip
+  given = ["--config=toy_tsm", f"--config.data.root={folder}", "--config.data.train=list.txt",
+           "--config.data.val=gone.txt", "--config.data.labels=", "--config.batch_size=8", "--steps=2"]  # fmt: skip
   data.main(["digest", *given])
   data.main(["digest", *given, "--config.data.threads=0"])
   data.main(["digest", *given, "--config.seed=1"])

@@ -106,7 +106,9 @@ def read_stored(source: str) -> bytes:
   reader = _READERS.get(path)
   total = reader.num_records()
   if not total:
-    raise MediaError(f"{source}: the shard has no readable record; it is truncated or damaged, build it again")
+    raise MediaError(
+      f"{source}: the shard has no readable record; it is truncated or damaged, build it again (--verify)"
+    )
   if index >= total:
     raise InputError(f"{source}: the shard has records 0 to {total - 1}")
   try:

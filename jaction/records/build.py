@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 from jaction.errors import InputError
-from jaction.records.build_shard import kind_of, shard_facts, size_of, write_shard, write_text
+from jaction.records.build_shard import kind_of, shard_facts, shard_holds, size_of, write_shard, write_text
 from jaction.records.record import Record
 from jaction.records.tfds_files import features_json, info_json, shard_name
 from jaction.records.tfds_folder import FEATURES, INFO, manifest_path, read_json
@@ -53,6 +53,7 @@ def build_set(
   classes: Sequence[str] = (),
   shard_mb: float = 256,
   workers: int = 2,
+  verify: bool = False,
   progress: Callable[[int, int], None] | None = None,
 ) -> Built:
   """Writes each split into the folder `output`, finishes an interrupted one, or finds it complete.
@@ -62,14 +63,15 @@ def build_set(
   classes: their names in label order; () where only their number is to be stored.
   shard_mb: megabytes that a shard aims at; one that is begun keeps its shards.
   workers: threads; reading, hashing, checking and writing leave the interpreter free. The files do not depend on it.
+  verify: reads the shards that are there already, and makes those again whose records are not what the manifest says.
   progress: called as progress(done, total), in shards.
 
   Splits of earlier builds stay. Raises InputError where the folder holds something else, a split of another list, other
   classes, where another build is at work there, or where nothing of a split can be stored.
   """
   folder = os.path.abspath(os.path.expanduser(os.fspath(output)))
-  if workers < 1 or shard_mb <= 0:
-    raise InputError(f"workers={workers}, shard_mb={shard_mb}: wanted one worker or more, shards of more than 0 MB")
+  if workers < 1 or not 0.001 <= shard_mb <= 1e6:
+    raise InputError(f"workers={workers}, shard_mb={shard_mb}: wanted one worker or more, shards of 0.001 to 1e6 MB")
   stored, label = kind_of(splits)
   top = max((value for records in splits.values() for r in records for value in _labels(r)), default=-1)
   if classes and top >= len(classes):
@@ -86,7 +88,7 @@ def build_set(
       (split, number, part)
       for split, plan in plans.items()
       for number, part in enumerate(plan["parts"])
-      if not _is_made(folder, shard_name(name, split, number, len(plan["parts"])), plan, number, part)
+      if not _is_made(folder, shard_name(name, split, number, len(plan["parts"])), plan, number, part, verify)
     ]
     done = total - len(todo)
     with ThreadPoolExecutor(workers) as pool:
@@ -194,7 +196,7 @@ def _part_path(folder: str, split: str, number: int) -> str:
   return os.path.join(folder, f"manifest-{split}.parts", f"{number:05d}.json")
 
 
-def _is_made(folder: str, file: str, plan: dict[str, Any], number: int, part: Sequence[Record]) -> bool:
+def _is_made(folder: str, file: str, plan: dict[str, Any], number: int, part: Sequence[Record], verify: bool) -> bool:
   facts = plan["known"].get(number)
   path = os.path.join(folder, file)
   return (
@@ -202,6 +204,7 @@ def _is_made(folder: str, file: str, plan: dict[str, Any], number: int, part: Se
     and os.path.isfile(path)
     and os.stat(path).st_size == facts.get("bytes")
     and facts.get("sources") == shard_facts(part)
+    and (not verify or shard_holds(path, facts))
   )
 
 

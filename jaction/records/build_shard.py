@@ -9,8 +9,8 @@ from typing import Any
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from jaction.errors import InputError, MediaError
-from jaction.records.array_records import holds_images
-from jaction.records.example import encode_example
+from jaction.records.array_records import count_records, holds_images, read_stored, source_of
+from jaction.records.example import decode_example, encode_example
 from jaction.records.frames import FrameFolder, decode_image, is_flow
 from jaction.records.paths import exists, is_remote, join, read_remote
 from jaction.records.record import Record
@@ -87,6 +87,31 @@ def write_shard(path: str, part: Sequence[Record], stored: str, label: str | Non
   return facts | {"bytes": os.stat(path).st_size}
 
 
+def shard_holds(path: str, facts: Mapping[str, Any]) -> bool:
+  """Whether the shard can be read, and its records' bytes have the hashes that the facts about it say."""
+  try:
+    if count_records(path) != len(facts["records"]):
+      return False
+    for number, row in enumerate(facts["records"]):
+      source = source_of(path, number)
+      features = decode_example(read_stored(source), source)
+      if not any(_digest(values) == row["sha256"] for values in features.values()):
+        return False
+    return True
+  except MediaError:
+    return False
+
+
+def _digest(values: Sequence[Any]) -> str:
+  """SHA-256 of a feature's bytes; "" of one that holds none."""
+  digest = hashlib.sha256()
+  for value in values:
+    if not isinstance(value, bytes):
+      return ""
+    digest.update(value)
+  return digest.hexdigest()
+
+
 def write_text(path: str, text: str) -> None:
   """The whole text, or what was there before."""
   temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.part")
@@ -98,10 +123,7 @@ def write_text(path: str, text: str) -> None:
 
 
 def _row(record: Record, values: Sequence[bytes]) -> dict[str, Any]:
-  digest = hashlib.sha256()
-  for value in values:
-    digest.update(value)
-  row: dict[str, Any] = {"id": record.id, "source": record.source, "sha256": digest.hexdigest()}
+  row: dict[str, Any] = {"id": record.id, "source": record.source, "sha256": _digest(values)}
   row["size"] = sum(map(len, values))
   if record.label is not None:
     row["label"] = record.label

@@ -101,8 +101,8 @@ def read_records(
     raise InputError(f"{path}: {wanted}, so there is nothing to read")
   for where, record in rows:
     for label in record.labels if record.label is None else (record.label,):
-      if label < 0 or (num_classes is not None and label >= num_classes):
-        top = "on" if num_classes is None else f"to {num_classes - 1}"
+      if not 0 <= label < (MOST_CLASSES if num_classes is None else num_classes):
+        top = f"to {(MOST_CLASSES if num_classes is None else num_classes) - 1}"
         raise InputError(f"{where}: label {label} is outside the classes, which are numbered from 0 {top}")
   if check and format != "folder" and format not in STORED:
     _check_sources(rows)
@@ -205,6 +205,7 @@ READERS: dict[str, Callable[..., Iterator[Row]]] = {
   "tfds": tfds_rows,
   "array_record": array_record_rows,
 }
+MOST_CLASSES = 1 << 31  # labels are int32 in a batch
 STORED = ("tfds", "array_record")  # videos in shards, not in files
 
 

@@ -12,7 +12,14 @@ from pathlib import Path
 from jaction.errors import InputError, MediaError
 from jaction.records.lists import class_names, read_records
 from jaction.records.video import Video
-from jaction.records.writers import write_csv, write_jsonl, write_label_map, write_video_list
+from jaction.records.writers import (
+  check_class_names,
+  check_path,
+  write_csv,
+  write_jsonl,
+  write_label_map,
+  write_video_list,
+)
 
 SPLITS = ("train", "val", "test")
 WRITERS = {"txt": write_video_list, "csv": write_csv, "jsonl": write_jsonl}
@@ -83,7 +90,15 @@ def scan(
   if not os.path.isdir(folder):
     raise InputError(f"{folder}: there is no such folder")
   classes = class_names(folder)
+  if not classes:
+    _hint(folder)
+  target = Path(output if output is not None else folder)
+  _check_target(target, format)
+  check_class_names(classes)
   records = read_records(folder, format="folder", classes=classes)
+  if format == "txt":
+    for record in records:
+      check_path(placed(record.source, target))
   found = []
   with ThreadPoolExecutor(max(threads, 1)) as pool:
     for one in pool.map(lambda record: _opened(record.source, record.label), records):
@@ -94,7 +109,6 @@ def scan(
   damaged = tuple(one for one in found if one.error)
   if not whole:
     raise InputError(f"{folder}: none of {len(found)} videos can be opened; {damaged[0].source}: {damaged[0].error}")
-  target = Path(output if output is not None else folder)
   target.mkdir(parents=True, exist_ok=True)
   lists = split(whole, val=val, test=test, seed=seed, root=os.path.abspath(folder))
   for name, members in lists.items():
@@ -102,7 +116,9 @@ def scan(
   write_label_map(target / "labels.txt", classes)
   statistics = _statistics(classes, lists, whole, damaged)
   (target / "statistics.json").write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", "utf-8")
-  (target / "damaged.txt").write_text("".join(f"{one.source}\t{one.error}\n" for one in damaged), "utf-8")
+  (target / "damaged.txt").write_text(
+    "".join(f"{one.source}\t{one.error}\n" for one in damaged), "utf-8", "backslashreplace"
+  )
   return Scan(target, classes, {name: len(members) for name, members in lists.items()}, damaged, statistics)
 
 
@@ -132,8 +148,30 @@ def _rank(seed: int, name: str) -> bytes:
   return hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogateescape")).digest()
 
 
+def _hint(folder: str | os.PathLike) -> None:
+  """InputError where the classes' folders lie one level deeper than they were looked for."""
+  with os.scandir(folder) as entries:
+    inner = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+  deeper = [name for name in inner if class_names(os.path.join(folder, name))]
+  if deeper:
+    names = ", ".join(os.path.join(folder, name) for name in deeper[:4])
+    raise InputError(f"{folder}: no videos in its folders, but in folders inside of these; wanted one of {names}")
+
+
+def _check_target(target: Path, format: str) -> None:
+  """InputError where lists lie there that no scan has written."""
+  names = [*(f"{split}.{format}" for split in SPLITS), "labels.txt"]
+  there = [name for name in names if (target / name).exists()]
+  if there and not (target / "statistics.json").exists():
+    raise InputError(f"{target} holds {', '.join(there)}, which would be written over; wanted another output folder")
+
+
 def _opened(source: str, label: int) -> Scanned:
   size = 0
+  try:
+    source.encode()
+  except UnicodeEncodeError:
+    return Scanned(source, label, 0, error=f"{source!r}: its name is no UTF-8, so that no list can hold it")
   try:
     size = os.path.getsize(source)
     with Video(source) as video:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 
 from jaction.errors import InputError
+from jaction.records.paths import absolute, join, parent
 from jaction.records.record import Record
 from jaction.records.text import Entry, file_name, listed, member, read_json_rows, shown, whole
 from jaction.records.text_lists import Row, split_rows
@@ -39,7 +40,7 @@ class UntrimmedVideo:
     if not 0 <= index < self.clips:
       raise InputError(f"{self.id}: there is no clip {index}, it has clips 0 to {self.clips - 1}")
     file = template.format(index)
-    return Record(f"{self.id}/{file}", os.path.join(self.source, file), self.label)
+    return Record(f"{self.id}/{file}", join(self.source, file), self.label)
 
 
 def read_untrimmed(
@@ -50,7 +51,7 @@ def read_untrimmed(
   `root` is what relative folders are relative to, by default the list's own folder. Raises InputError with "path:line".
   """
   path = os.fspath(path)
-  base = os.path.abspath(root if root is not None else os.path.dirname(path) or ".")
+  base = absolute(os.fspath(root)) if root is not None else parent(path)
   videos = [video for _, video in _videos(path, base) if video.positive or with_negative]
   if not videos:
     raise InputError(f"{path}: no videos{'' if with_negative else ' with positive clips'} in it")
@@ -95,4 +96,4 @@ def _checked(where: str, base: str, name: str, label: int, clips: int, positive:
     raise InputError(f"{where}: positive clips {shown(positive)} of {clips}; clips are numbered from 0 and below that")
   if label < 0:
     raise InputError(f"{where}: label {label}; 0 or more was wanted")
-  return UntrimmedVideo(name, os.path.join(base, name), label, clips, tuple(positive))
+  return UntrimmedVideo(name, join(base, name), label, clips, tuple(positive))

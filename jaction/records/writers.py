@@ -43,12 +43,17 @@ def write_json_rows(path: str | os.PathLike, objects: Iterable[dict]) -> None:
 def write_label_map(path: str | os.PathLike, names: Iterable[str]) -> None:
   """Writes one class name a line, which `read_label_map` reads back."""
   names = list(names)
+  check_class_names(names)
+  _write(path, names)
+
+
+def check_class_names(names: Sequence[str]) -> None:
+  """InputError for one that cannot stand in a label map."""
   wrong = [name for name in names if not name.strip() or name != name.strip() or any(c in name for c in "\r\n")]
   if wrong:
     raise InputError(
       f"the class name {wrong[0]!r} cannot stand in a label map: blank, or with outer blanks or a line end"
     )
-  _write(path, names)
 
 
 def _write(path: str | os.PathLike, lines: Iterable[str]) -> None:
@@ -61,10 +66,15 @@ def _numbers(label: Labels) -> str:
   return str(int(label)) if not isinstance(label, Sequence) else " ".join(str(int(one)) for one in label)
 
 
-def _quoted(name: str, label: Labels) -> str:
+def check_path(name: str) -> None:
+  """InputError for one that cannot stand in a text list."""
   if not name.strip() or any(c in name for c in '"\n\r\0'):
     raise InputError(
       f"a list cannot hold the path {name!r}: blank, or with a quote or a line end in it; use CSV or JSON"
     )
+
+
+def _quoted(name: str, label: Labels) -> str:
+  check_path(name)
   several = isinstance(label, Sequence)  # "take 2" could be read as a path and a label
   return f'"{name}"' if name != name.strip() or (several and len(name.split()) > 1) else name

@@ -49,7 +49,10 @@ def test_missing_files_end_in_status_1_and_are_told(toy, tmp_path, capsys):
   ("more", "message"),
   [
     (["--workers", "0"], "wanted one worker or more"),
-    (["--shard-mb", "0"], "shards of more than 0 MB"),
+    (["--shard-mb", "0"], "shards of 0.001 to 1e6 MB"),
+    (["--shard-mb", "nan"], "shards of 0.001 to 1e6 MB"),
+    (["--shard-mb", "inf"], "shards of 0.001 to 1e6 MB"),
+    (["--split", "my-list.v2"], "'my-list.v2' cannot name a split.* --split names it"),
     (["--name", "a/b"], "cannot be the name of a set"),
   ],
 )

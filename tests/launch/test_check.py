@@ -103,6 +103,9 @@ def test_copies_stay_under_the_output_and_two_sources_are_never_one_copy():
     (["check", "nothing.txt", "--output=x"], "nothing.txt: there is no such file"),
     (["reencode", "nothing.txt", "--output=x", "--gop=0"], "--gop=0: wanted 1"),
     (["check", "nothing.txt", "--output=x", "--processes=0"], "--processes=0"),
+    (["check", "nothing.txt", "--output=x", "--seconds=nan"], "--seconds=nan"),
+    (["show", "--config=toy_tsm", "--output=s.txt"], "--output=s.txt: wanted a name that ends in .png"),
+    (["show", "--config=toy_ava", "--output=s.png"], "task='detection'.* `jaction data show-ava` draws boxes"),
     (["chek"], "no data command 'chek'"),
   ],
 )

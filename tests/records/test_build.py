@@ -134,6 +134,21 @@ def test_a_shard_that_is_gone_or_cut_off_is_made_again(splits, tmp_path):
   assert {n: data for n, (data, _) in state(tmp_path / "set").items()} == {n: data for n, (data, _) in before.items()}
 
 
+def test_a_damaged_shard_of_the_right_size_is_made_again_by_verify(splits, tmp_path):
+  build_set(splits, tmp_path, shard_mb=0.04)
+  before = state(tmp_path)
+  damaged = sorted(before)[1:3]
+  for at, name in zip((200, 10_000), damaged, strict=True):
+    data = bytearray(before[name][0])
+    data[at : at + 4] = b"\1\2\3\4"
+    (tmp_path / name).write_bytes(data)
+  assert build_set(splits, tmp_path, shard_mb=0.04).made == 0
+  assert build_set(splits, tmp_path, shard_mb=0.04, verify=True).made == 2
+  after = state(tmp_path)
+  assert {name: data for name, (data, _) in after.items()} == {name: data for name, (data, _) in before.items()}
+  assert all((after[name][1] == before[name][1]) == (name not in damaged) for name in before)
+
+
 def test_missing_and_damaged_files_are_left_out_listed_and_taken_in_when_they_are_there(toy, tmp_path):
   (tmp_path / "bad.mp4").write_bytes((toy / "videos/train/train_00000.mp4").read_bytes()[:700])
   (tmp_path / "empty.mp4").write_bytes(b"")

@@ -1,5 +1,6 @@
 import collections
 import json
+import os
 
 import pytest
 
@@ -71,6 +72,31 @@ def test_another_seed_gives_another_split_and_a_moved_folder_the_same():
     return {one.source.removeprefix(root) for one in split(moved, val=0.2, test=0.2, seed=seed, root=root)["test"]}
 
   assert tests(0, "/s") == tests(0, "/elsewhere") != tests(1, "/s")
+
+
+def test_what_no_list_can_hold_is_told_before_any_video_is_opened(folder, tmp_path, monkeypatch):
+  opened = []
+  monkeypatch.setattr("jaction.records.scan.Video", lambda source: opened.append(source))
+  (folder / "train.txt").write_text("mine.mp4 0\n")
+  with pytest.raises(InputError, match="holds train.txt, which would be written over"):
+    scan(folder)
+  with pytest.raises(InputError, match=r"no videos in its folders.*wanted one of .*set"):
+    scan(folder.parent)
+  (folder / "run" / 'a "quoted".mp4').write_bytes(b"x")
+  with pytest.raises(InputError, match="with a quote or a line end in it; use CSV or JSON"):
+    scan(folder, tmp_path / "out")
+  (folder / "walk").rename(folder / "walk ")
+  with pytest.raises(InputError, match="'walk ' cannot stand in a label map"):
+    scan(folder, tmp_path / "out")
+  assert not opened and (folder / "train.txt").read_text() == "mine.mp4 0\n"
+
+
+@pytest.mark.parametrize("format", ["txt", "csv", "jsonl"])
+def test_a_name_that_is_no_text_is_told_among_the_damaged(folder, format):
+  os.rename(folder / "walk" / "text.mp4", os.fsencode(folder / "walk") + b"/t\xff.mp4")
+  found = scan(folder, format=format)
+  assert any("no UTF-8" in one.error for one in found.damaged) and sum(found.splits.values()) == 5
+  assert "udcff.mp4" in (folder / "damaged.txt").read_text("utf-8")
 
 
 def test_what_cannot_be_scanned_is_an_error(folder, tmp_path):
