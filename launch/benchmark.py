@@ -6,6 +6,7 @@ jaction benchmark models slowonly_r50_4x16x1 --torch  beside the same network in
 jaction benchmark models 'x3d*' --train --lax         beside the same network with XLA's own convolution everywhere
 jaction benchmark convolutions                        every form of conv.FORMS for the shapes of a SlowOnly-R50
 jaction benchmark data                                clips a second, from files to a batch (has flags of its own)
+jaction benchmark decoder                             one decoder thread beside several, for pictures of several sizes
 jaction benchmark boxes                               RoIAlign, AVA's evaluation (has flags of its own)
 jaction benchmark training --root DIR/toy             what logging and checkpoints cost a run, and its waiting
 jaction benchmark localization                        BMN's matching layer against the dense form; metrics against loops
@@ -27,7 +28,14 @@ from rich.console import Console
 from rich.table import Table
 
 from jaction.errors import InputError
-from jaction.launch import benchmark_boxes, benchmark_data, benchmark_localization, benchmark_training, cli
+from jaction.launch import (
+  benchmark_boxes,
+  benchmark_data,
+  benchmark_decoder,
+  benchmark_localization,
+  benchmark_training,
+  cli,
+)
 from jaction.models import create_model, initialize, list_models, variant
 from jaction.models.conv import FORMS, choose, conv, plain, same
 
@@ -42,6 +50,7 @@ COMPARED = (
 OWN = {  # what has flags of its own
   "data": benchmark_data.data,
   "boxes": benchmark_boxes.boxes,
+  "decoder": benchmark_decoder.decoder,
   "localization": benchmark_localization.localization,
   "training": benchmark_training.training,
 }

@@ -280,24 +280,27 @@ def in_shards(records: Sequence[Record], folder: pathlib.Path) -> list[Record]:
   return list(read_records(os.fspath(folder / "train"), format="tfds"))
 
 
-def make_videos(folder: pathlib.Path, *, count: int, gop: int, seconds: float = 10.0) -> list[Record]:
-  """H.264, 340x256, 30 frames a second, a keyframe every `gop` frames: textures that move, with some grain."""
-  records = []
+def make_videos(
+  folder: pathlib.Path, *, count: int, gop: int, seconds: float = 10.0, size: tuple[int, int] = (340, 256)
+) -> list[Record]:
+  """H.264, `size` (width, height), 30 frames a second, a keyframe every `gop` frames: moving textures, some grain."""
+  records, (width, height) = [], size
+  wide = max(900, width + 400), max(900, width + 400, height + 400)
   for number in range(count):
     path = folder / f"video_{number:03d}.mp4"
     rng = np.random.default_rng([7, number])
-    large = cv2.resize(rng.integers(0, 256, (24, 32, 3), np.uint8), (900, 700), interpolation=cv2.INTER_CUBIC)
-    small = cv2.resize(rng.integers(0, 256, (90, 120, 3), np.uint8), (900, 700), interpolation=cv2.INTER_CUBIC)
-    grain = rng.normal(0, 6, (4, 256, 340, 1)).astype(np.float32)
+    large = cv2.resize(rng.integers(0, 256, (24, 32, 3), np.uint8), wide, interpolation=cv2.INTER_CUBIC)
+    small = cv2.resize(rng.integers(0, 256, (90, 120, 3), np.uint8), wide, interpolation=cv2.INTER_CUBIC)
+    grain = rng.normal(0, 6, (4, height, width, 1)).astype(np.float32)
     with av.open(os.fspath(path), "w") as file:
       options = {"crf": "23", "preset": "medium", "g": str(gop), "keyint_min": str(min(gop, 25)), "sc_threshold": "0"}
       stream = file.add_stream("libx264", rate=Fraction(30), options=options)
-      stream.width, stream.height, stream.pix_fmt = 340, 256, "yuv420p"
+      stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
       for t in range(round(30 * seconds)):
         x, y = int(200 + 180 * np.sin(t / 40)), int(180 + 160 * np.cos(t / 55))
-        back = large[y : y + 256, x : x + 340].astype(np.float32)
-        front = small[x : x + 256, y : y + 340].astype(np.float32)
-        mask = ((np.indices((256, 340)).sum(0) + 3 * t) // 90 % 2)[..., None]
+        back = large[y : y + height, x : x + width].astype(np.float32)
+        front = small[x : x + height, y : y + width].astype(np.float32)
+        mask = ((np.indices((height, width)).sum(0) + 3 * t) // 90 % 2)[..., None]
         frame = np.where(mask, back, front) + grain[t % 4]
         picture = av.VideoFrame.from_ndarray(np.clip(frame, 0, 255).astype(np.uint8), format="rgb24")
         file.mux(stream.encode(picture))

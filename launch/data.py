@@ -96,8 +96,12 @@ def scan(argv: list[str]) -> None:
   parser.add_argument("--test", type=float, default=0.1, help="share of each class for the test (default 0.1)")
   parser.add_argument("--seed", type=int, default=0, help="another seed, another split (default 0)")
   parser.add_argument("--format", choices=WRITERS, default="txt", help="of the lists (default txt)")
+  parser.add_argument("--frames", action="store_true", help="the videos are folders of images")
+  parser.add_argument("--template", default=TEMPLATE, help=f"names of those images (default {TEMPLATE})")
   parser.add_argument("--threads", type=int, default=4, help="files opened at once (default 4)")
   args = parser.parse_args(argv)
+  if args.template != TEMPLATE and not args.frames:
+    raise InputError(f"--template={args.template} names the images of --frames, which is missing")
   console = Console()
   with Progress(console=console, transient=True) as bar:
     task = bar.add_task("opening videos", total=None)
@@ -109,6 +113,8 @@ def scan(argv: list[str]) -> None:
       seed=args.seed,
       format=args.format,
       threads=args.threads,
+      frames=args.frames,
+      template=args.template,
       progress=lambda count, total: bar.update(task, completed=count, total=total),
     )
   facts, splits = done.statistics, ", ".join(f"{count} {name}" for name, count in done.splits.items())
@@ -116,9 +122,13 @@ def scan(argv: list[str]) -> None:
   console.print(
     f"{done.folder}: {facts['videos']} videos of {len(done.classes)} classes ({splits}), {len(done.damaged)} damaged\n"
     f"frames   {frames['min']} to {frames['max']}, median {frames['median']}\n"
-    f"seconds  {seconds['min']:.2f} to {seconds['max']:.2f}, median {seconds['median']:.2f},"
-    f" {seconds['sum'] / 3600:.2f} h in all\n"
-    f"sizes    {', '.join(f'{size} ({count})' for size, count in list(facts['sizes'].items())[:4])}",
+    + (
+      f"seconds  {seconds['min']:.2f} to {seconds['max']:.2f}, median {seconds['median']:.2f},"
+      f" {seconds['sum'] / 3600:.2f} h in all\n"
+      if seconds["sum"]
+      else ""
+    )
+    + f"sizes    {', '.join(f'{size} ({count})' for size, count in list(facts['sizes'].items())[:4])}",
     highlight=False,
     soft_wrap=True,
   )
@@ -141,6 +151,8 @@ def prepare(argv: list[str]) -> None:
   parser.add_argument("--frames", action="store_true", help="the media are folders of images")
   parser.add_argument("--template", default=TEMPLATE, help=f"names of those images (default {TEMPLATE})")
   args = parser.parse_args(argv)
+  if args.template != TEMPLATE and not args.frames:
+    raise InputError(f"--template={args.template} names the images of --frames, which is missing")
   done = prepare_dataset(
     args.name, args.annotations, args.media, args.output, frames=args.frames, template=args.template
   )

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from jaction.clips.preprocessing import Preprocessing
+from jaction.clips.sets import of_set
 from jaction.errors import InputError
 from jaction.launch.train import parse_config
 from jaction.predict.sheet import draw_sheet, sample
@@ -19,6 +20,7 @@ def show(argv: list[str]) -> None:
   parser = argparse.ArgumentParser("jaction data show", description=__doc__)
   parser.add_argument("--output", default="sheet.png", help="the picture (default sheet.png)")
   parser.add_argument("--kind", default="train", choices=KINDS, help="which preprocessing (default train)")
+  parser.add_argument("--set", metavar="NAME", help="of data.mix, whose list and transforms are shown, instead")
   parser.add_argument("--videos", type=int, default=4, help="how many (default 4)")
   parser.add_argument("--first", type=int, default=0, help="place of the first one in the list (default 0)")
   parser.add_argument("--views", type=int, default=6, help="of each video at most (default 6)")
@@ -41,12 +43,19 @@ def show(argv: list[str]) -> None:
   if not config["preprocessing"][args.kind]:
     raise InputError(f"this config has no preprocessing.{args.kind}")
   preprocessing, data = Preprocessing.from_json(config["preprocessing"][args.kind]), config["data"]
+  listed, format = data[KINDS[args.kind]], data["format"]
+  if args.set is not None:
+    if args.kind != "train" or args.set not in data["mix"]:
+      sets = ", ".join(sorted(data["mix"])) or "none"
+      raise InputError(f"--set={args.set} with --kind={args.kind}: data.mix, which is trained on, has {sets}")
+    listed, format = (data["mix"][args.set][key] for key in ("list", "format"))
+    preprocessing = of_set(data["mix"][args.set]["preprocessing"], args.set, preprocessing)
   root = os.path.expanduser(data["root"])
-  path = paths.join(root, data[KINDS[args.kind]])
+  path = paths.join(root, listed)
   labels = read_label_map(paths.join(root, data["labels"])) if data["labels"] else ()
   records = read_records(
     path,
-    format=data["format"],
+    format=format,
     root=root or None,
     template=data["template"] or preprocessing.template,
     classes=labels or None,
@@ -60,3 +69,5 @@ def show(argv: list[str]) -> None:
     samples.append(sample(record, preprocessing, key=key, labels=labels, max_views=args.views))
   draw_sheet(samples, output)
   print(f"{args.output}: {len(samples)} videos of {path}, preprocessing.{args.kind}")
+  if data["mix"] and args.set is None and args.kind == "train":
+    print(f"further sets: --set {' | '.join(sorted(data['mix']))}")

@@ -84,7 +84,7 @@ def read_records(
   """
   path = os.fspath(path)
   format = list_format(path, format, root)
-  _check_template(template)
+  check_template(template)
   base = absolute(os.fspath(root)) if root is not None else parent(path)
   if format not in STORED and (format == "folder") != os.path.isdir(path):
     raise InputError(f"{path}: format {format!r} wants a {'folder' if format == 'folder' else 'file'}, this is not one")
@@ -172,10 +172,10 @@ def class_names(folder: str | os.PathLike) -> tuple[str, ...]:
   """
   with os.scandir(folder) as entries:
     names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-  return tuple(name for name in names if _videos(os.path.join(folder, name)))
+  return tuple(name for name in names if videos_in(os.path.join(folder, name)))
 
 
-def _videos(folder: str) -> list[str]:
+def videos_in(folder: str) -> list[str]:
   """The names of the videos in a folder, sorted, hidden ones left out."""
   names = sorted(os.listdir(folder))
   return [n for n in names if os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES and not n.startswith(".")]
@@ -190,7 +190,7 @@ def _folder(path: str, base: str, template: str, classes: Sequence[str] | None =
         f"{os.path.join(path, name)}: there is no class {name!r} among the {len(known)} known ones; wanted folders "
         f"named as the classes are.{nearest(name, known) or ' They are: ' + ', '.join(known[:8])}"
       )
-    for file in _videos(os.path.join(path, name)):
+    for file in videos_in(os.path.join(path, name)):
       source = os.path.join(os.path.abspath(path), name, file)
       yield source, Record(f"{name}/{file}", source, known.index(name))
 
@@ -248,7 +248,7 @@ def _guess(path: str, base: str) -> str:
   )
 
 
-def _check_template(template: str) -> None:
+def check_template(template: str) -> None:
   try:
     parts = ("x",) if is_flow(template) else ()
     usable = template.format(*parts, 1) != template.format(*parts, 2)

@@ -1,21 +1,27 @@
-"""A folder of videos per class -> lists of a seeded split, a label map, and what the files are like."""
+"""A folder of videos, or of folders of frames, per class -> lists of a seeded split, a label map, statistics."""
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 from jaction.errors import InputError, MediaError
-from jaction.records.lists import class_names, read_records
+from jaction.records.frames import FrameFolder
+from jaction.records.lists import TEMPLATE, check_template, videos_in
+from jaction.records.record import Record
 from jaction.records.video import Video
 from jaction.records.writers import (
   check_class_names,
   check_path,
   write_csv,
+  write_frame_jsonl,
+  write_frame_list,
   write_jsonl,
   write_label_map,
   write_video_list,
@@ -23,11 +29,12 @@ from jaction.records.writers import (
 
 SPLITS = ("train", "val", "test")
 WRITERS = {"txt": write_video_list, "csv": write_csv, "jsonl": write_jsonl}
+FRAME_WRITERS = {"txt": write_frame_list, "jsonl": write_frame_jsonl}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scanned:
-  """One video file: its class, and what its container says; `error` instead where it cannot be opened."""
+  """One video: its class, and what its container says, of frames their count; `error` where it cannot be opened."""
 
   source: str
   label: int
@@ -66,6 +73,8 @@ def scan(
   seed: int = 0,
   format: str = "txt",
   threads: int = 4,
+  frames: bool = False,
+  template: str = TEMPLATE,
   progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
   """Opens every video of a folder of classes and writes train, val, test, labels.txt, statistics.json, damaged.txt.
@@ -78,6 +87,8 @@ def scan(
     seed: another seed, another split. A video's place depends on its own path and on how many its class has.
     format: "txt", "csv" or "jsonl".
     threads: files opened at once.
+    frames: a video is a folder of images named by `template`, of which the first and the last are read; the lists then
+      are frame lists, and seconds are not known.
     progress: called with (files done, files).
 
   A file is damaged where it cannot be opened or its first frame cannot be decoded. InputError: no classes, shares that
@@ -85,26 +96,34 @@ def scan(
   """
   if not (0 <= val < 1 and 0 <= test < 1 and val + test < 1):
     raise InputError(f"shares of {val} for val and {test} for test; numbers from 0 on with a sum below 1 were wanted")
-  if format not in WRITERS:
-    raise InputError(f"lists as {format!r}; there are {', '.join(WRITERS)}")
+  writers = FRAME_WRITERS if frames else WRITERS
+  if format not in writers:
+    raise InputError(f"lists{' of frame folders' if frames else ''} as {format!r}; there are {', '.join(writers)}")
+  check_template(template)
   if not os.path.isdir(folder):
     raise InputError(f"{folder}: there is no such folder")
-  classes = class_names(folder)
+  inside = _frame_folders if frames else videos_in
+  classes = tuple(name for name in _folders(folder) if inside(os.path.join(folder, name)))
   if not classes:
-    _hint(folder)
+    _hint(folder, inside, "folders of frames" if frames else "videos")
   target = Path(output if output is not None else folder)
   _check_target(target, format)
   check_class_names(classes)
-  records = read_records(folder, format="folder", classes=classes)
+  sources = [
+    (os.path.join(os.path.abspath(folder), name, one), label)
+    for label, name in enumerate(classes)
+    for one in inside(os.path.join(folder, name))
+  ]
   if format == "txt":
-    for record in records:
-      check_path(placed(record.source, target))
+    for source, _ in sources:
+      check_path(placed(source, target))
+  look = functools.partial(_seen, template) if frames else _opened
   found = []
   with ThreadPoolExecutor(max(threads, 1)) as pool:
-    for one in pool.map(lambda record: _opened(record.source, record.label), records):
+    for one in pool.map(lambda pair: look(*pair), sources):
       found.append(one)
       if progress is not None:
-        progress(len(found), len(records))
+        progress(len(found), len(sources))
   whole = [one for one in found if not one.error]
   damaged = tuple(one for one in found if one.error)
   if not whole:
@@ -112,7 +131,8 @@ def scan(
   target.mkdir(parents=True, exist_ok=True)
   lists = split(whole, val=val, test=test, seed=seed, root=os.path.abspath(folder))
   for name, members in lists.items():
-    WRITERS[format](target / f"{name}.{format}", [(placed(one.source, target), one.label) for one in members])
+    rows = [(placed(one.source, target), *([one.frames] if frames else []), one.label) for one in members]
+    writers[format](target / f"{name}.{format}", rows)
   write_label_map(target / "labels.txt", classes)
   statistics = _statistics(classes, lists, whole, damaged)
   (target / "statistics.json").write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -148,14 +168,29 @@ def _rank(seed: int, name: str) -> bytes:
   return hashlib.sha256(f"{seed}\n{name}".encode("utf-8", "surrogateescape")).digest()
 
 
-def _hint(folder: str | os.PathLike) -> None:
-  """InputError where the classes' folders lie one level deeper than they were looked for."""
+def _folders(folder: str | os.PathLike) -> list[str]:
   with os.scandir(folder) as entries:
-    inner = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-  deeper = [name for name in inner if class_names(os.path.join(folder, name))]
+    return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _frame_folders(folder: str) -> list[str]:
+  """The folders in a folder that hold a file."""
+  found = []
+  for name in _folders(folder):
+    with os.scandir(os.path.join(folder, name)) as entries:
+      if any(entry.is_file() for entry in entries):
+        found.append(name)
+  return found
+
+
+def _hint(folder: str | os.PathLike, inside: Callable[[str], list[str]], what: str) -> NoReturn:
+  """InputError, which says where the classes lie if they lie one level deeper than they were looked for."""
+  outer = [os.path.join(folder, name) for name in _folders(folder)]
+  deeper = [one for one in outer if any(inside(os.path.join(one, name)) for name in _folders(one))]
   if deeper:
-    names = ", ".join(os.path.join(folder, name) for name in deeper[:4])
-    raise InputError(f"{folder}: no videos in its folders, but in folders inside of these; wanted one of {names}")
+    named = ", ".join(deeper[:4])
+    raise InputError(f"{folder}: no {what} in its folders, but in folders inside of these; wanted one of {named}")
+  raise InputError(f"{folder}: no {what} in its class folders, so there is nothing to read")
 
 
 def _check_target(target: Path, format: str) -> None:
@@ -181,6 +216,26 @@ def _opened(source: str, label: int) -> Scanned:
     return Scanned(source, label, size, error=str(error).replace("\n", " "))
   except OSError as error:
     return Scanned(source, label, size, error=error.strerror or "cannot be opened")
+
+
+def _seen(template: str, source: str, label: int) -> Scanned:
+  """A folder of frames; one whose images do not follow each other from the first on is damaged."""
+  try:
+    source.encode()
+    with os.scandir(source) as entries:
+      sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+    with FrameFolder(Record(source, source, label, template=template)) as folder:
+      before, after = template[: template.index("{")], template[template.rindex("}") + 1 :]
+      images = sum(name.startswith(before) and name.endswith(after) for name in sizes)
+      images //= 2 if folder.channels == 2 else 1  # of flow x and y
+      if images > folder.num_frames:
+        raise MediaError(f"{source}: {images} images, of which {folder.num_frames} follow each other from the first on")
+      folder.read([0, folder.num_frames - 1])
+      return Scanned(source, label, sum(sizes.values()), folder.num_frames, size=(folder.width, folder.height))
+  except UnicodeEncodeError:
+    return Scanned(source, label, 0, error=f"{source!r}: its name is no UTF-8, so that no list can hold it")
+  except (MediaError, InputError) as error:
+    return Scanned(source, label, 0, error=str(error).replace("\n", " "))
 
 
 def _spread(values: Iterable[float]) -> dict[str, float]:

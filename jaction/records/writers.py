@@ -34,6 +34,13 @@ def write_jsonl(path: str | os.PathLike, rows: Iterable[tuple[str, Labels]]) -> 
   _write(path, (json.dumps({"filename": name, "label": label}, ensure_ascii=False) for name, label in plain))
 
 
+def write_frame_jsonl(path: str | os.PathLike, rows: Iterable[tuple[str, int, Labels]]) -> None:
+  """As `write_jsonl`, of folders of images: the members frame_dir, total_frames and label."""
+  plain = ((name, int(n), int(at) if isinstance(at, int) else [int(one) for one in at]) for name, n, at in rows)
+  objects = ({"frame_dir": name, "total_frames": n, "label": label} for name, n, label in plain)
+  _write(path, (json.dumps(one, ensure_ascii=False) for one in objects))
+
+
 def write_json_rows(path: str | os.PathLike, objects: Iterable[dict]) -> None:
   """Writes a JSON list with one object a line, so that an error can name the line."""
   text = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in objects)

@@ -35,6 +35,14 @@ def test_ours_and_one_other_are_compared_alone(films, tmp_path):
   assert all(list(rows) == ["jaction", "shards"] for rows in json.loads(out.read_text())["figures"].values())
 
 
+def test_decoder_threads_are_compared(capsys):
+  benchmark.main(["decoder", "--threads", "2", "--repeat", "1", "--sizes", "1"])
+  rows = [line for line in capsys.readouterr().out.splitlines() if "340x256" in line]
+  assert len(rows) == 2 and "32 at stride 2" in rows[1]
+  with pytest.raises(InputError, match="--threads=1 .*wanted 2 or more"):
+    benchmark.main(["decoder", "--threads", "1"])
+
+
 def test_one_core_is_given_back():
   before = os.sched_getaffinity(0)
   with benchmark_data.one_core():

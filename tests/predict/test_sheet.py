@@ -80,6 +80,28 @@ def test_the_command_writes_the_sheet_of_each_kind(toy, tmp_path, capsys):
   assert "2 videos" in capsys.readouterr().out
 
 
+def test_a_set_of_a_mixture_is_shown_by_its_own_list_and_transforms(toy, tmp_path, capsys):
+  (tmp_path / "mixed.py").write_text(
+    "from jaction.configs import recipes, toy_tsm\n"
+    "from jaction.configs.base import preprocessing\n"
+    "def get_config():\n"
+    "  c = toy_tsm.get_config().unlock()\n"
+    "  own = c.preprocessing.train.copy_and_resolve_references()\n"
+    "  own.steps = ('resize', 'center_crop')\n"
+    "  own.settings = {'resize': {'size': 64}, 'center_crop': {'size': 64}}\n"
+    "  c.data.mix.more = recipes.also('val.txt', preprocessing=own)\n"
+    "  return c\n"
+  )
+  argv = [f"--config={tmp_path / 'mixed.py'}", f"--config.data.root={toy}", f"--output={tmp_path / 'a.png'}"]
+  show.show([*argv, "--videos=1"])
+  assert "further sets: --set more" in capsys.readouterr().out
+  show.show([*argv, "--videos=1", "--set=more"])
+  assert "val.txt" in capsys.readouterr().out
+  for more in (["--set=moer"], ["--set=more", "--kind=test"]):
+    with pytest.raises(InputError, match="data.mix, which is trained on, has more"):
+      show.show([*argv, *more])
+
+
 @pytest.mark.parametrize(
   "argv, message",
   [

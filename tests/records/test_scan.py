@@ -2,11 +2,13 @@ import collections
 import json
 import os
 
+import cv2
+import numpy as np
 import pytest
 
 from jaction.errors import InputError
 from jaction.launch import data
-from jaction.records import read_label_map, read_records
+from jaction.records import open_frames, read_label_map, read_records
 from jaction.records.scan import Scanned, scan, split
 
 
@@ -118,3 +120,52 @@ def test_the_command_tells_what_it_found(folder, capsys):
   told = capsys.readouterr().out
   assert "5 videos of 2 classes (3 train, 2 val, 0 test), 2 damaged" in told and "64x48 (5)" in told
   assert told.count("damaged  ") == 2
+
+
+@pytest.fixture
+def frame_folders(tmp_path):
+  """Three and two folders of frames, one with a gap, one with an image that is none, one of other names."""
+  made = {"run/a b": 5, "run/b": 7, "run/c": 6, "walk/d": 9, "walk/e": 4, "walk/gap": 8, "walk/text": 5, "run/other": 3}
+  for name, count in made.items():
+    (tmp_path / name).mkdir(parents=True)
+    for number in range(1, count + 1):
+      picture = "other" if name == "run/other" else "img"
+      cv2.imwrite(str(tmp_path / name / f"{picture}_{number:05d}.jpg"), np.full((24, 32, 3), number, np.uint8))
+  (tmp_path / "walk/gap/img_00003.jpg").unlink()
+  (tmp_path / "walk/text/img_00005.jpg").write_text("no image")
+  (tmp_path / "walk/empty").mkdir()
+  return tmp_path
+
+
+@pytest.mark.parametrize("format", ["txt", "jsonl"])
+def test_folders_of_frames_are_listed_with_their_counts(frame_folders, format):
+  found = scan(frame_folders, val=0.34, test=0.0, frames=True, format=format)
+  lists = [read_records(frame_folders / f"{name}.{format}") for name in ("train", "val")]
+  frames = {record.id: (record.label, record.frames) for members in lists for record in members}
+  assert frames == {"run/a b": (0, 5), "run/b": (0, 7), "run/c": (0, 6), "walk/d": (1, 9), "walk/e": (1, 4)}
+  reasons = sorted(one.error for one in found.damaged)
+  assert [os.path.relpath(one.source, frame_folders) for one in found.damaged] == ["run/other", "walk/gap", "walk/text"]
+  assert "there is no such image" in reasons[0] and "7 images, of which 2 follow each other" in reasons[1]
+  with open_frames(lists[0][0]) as video:
+    assert video.read([video.num_frames - 1]).shape == (1, 24, 32, 3)
+
+
+def test_folders_of_flow_are_listed_by_their_pairs(tmp_path):
+  for name in ("run/a", "walk/b"):
+    (tmp_path / name).mkdir(parents=True)
+    for number in range(1, 4):
+      for part in "xy":
+        cv2.imwrite(str(tmp_path / name / f"flow_{part}_{number:05d}.jpg"), np.full((8, 8), 128, np.uint8))
+  found = scan(tmp_path, val=0, test=0, frames=True, template="flow_{}_{:05d}.jpg")
+  assert found.splits["train"] == 2 and not found.damaged
+  assert [record.frames for record in read_records(tmp_path / "train.txt")] == [3, 3]
+
+
+def test_the_command_lists_folders_of_frames(frame_folders, capsys):
+  data.main(["scan", str(frame_folders), "--frames", "--output", str(frame_folders / "lists")])
+  printed = capsys.readouterr().out
+  assert "5 videos of 2 classes" in printed and "seconds" not in printed and "3 damaged" in printed
+  with pytest.raises(InputError, match="lists of frame folders as 'csv'; there are txt, jsonl"):
+    data.main(["scan", str(frame_folders), "--frames", "--format", "csv"])
+  with pytest.raises(InputError, match="the template 'x.jpg' gives no file name"):
+    data.main(["scan", str(frame_folders), "--frames", "--template", "x.jpg"])
