@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaction.batches import of_all_processes
 from jaction.clips.device import normalize
 from jaction.clips.preprocessing import Preprocessing
 from jaction.errors import InputError, nearest
@@ -129,9 +129,7 @@ def score_batches(
 
   try:
     for batch in batches:
-      small = {name: batch[name] for name in ("label", "mask", "index")}
-      if jax.process_count() > 1:
-        small = multihost_utils.process_allgather(small, tiled=True)
+      small = of_all_processes({name: batch[name] for name in ("label", "mask", "index")})
       waiting.append((step(variables, batch["clips"]), small))
       if len(waiting) > 1:  # one step behind, so that decoding and the device overlap
         fetch()
