@@ -331,7 +331,8 @@ def data(argv: list[str]) -> None:
     raise InputError(f"--json {args.json}: there is no such folder")
   names = list(candidates((), (), "sparse"))
   if missing := [name for name in args.only if name not in names]:
-    raise InputError(f"--only {' '.join(missing)}: there are {', '.join(names)}.{nearest(missing[0], names)}")
+    absent = "" if "decord" in names else "; decord, and mmaction2 by it, where decord is installed"
+    raise InputError(f"--only {' '.join(missing)}: there are {', '.join(names)}{absent}.{nearest(missing[0], names)}")
   if args.only and args.workers:
     raise InputError("--only and --workers: which decoder was asked, and what two workers give; one of them was wanted")
   cv2.setNumThreads(1)

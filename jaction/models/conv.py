@@ -122,7 +122,8 @@ def _as_frames(x, kernel, strides, padding, groups):
 def _frames_of(x, kernel, strides, padding, groups=1):
   """h x w on [N, H, W, C]."""
   # On one CPU alone: frames that are split over devices are not gone through one after the other.
-  if groups == 1 and jax.default_backend() == "cpu" and jax.device_count() == 1:
+  cropped = min(min(ends) for ends in padding) < 0
+  if groups == 1 and not cropped and jax.default_backend() == "cpu" and jax.device_count() == 1:
     return conv_frames(x, kernel, tuple(strides), tuple(padding))
   return _lax(x, kernel, strides, padding, groups)
 

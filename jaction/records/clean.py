@@ -70,7 +70,7 @@ def _kept(units: Iterator[Unit], good: Sequence[int]) -> Iterator[str]:
   for count, line in units:
     kept = [i for i in range(count) if start + i in wanted]
     start += count
-    if kept:
+    if kept or not count:  # a video of which no clip is a record stays
       yield line(kept)
 
 

@@ -6,6 +6,8 @@ import functools
 import hashlib
 import json
 import os
+import re
+import string
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -127,17 +129,19 @@ def scan(
   whole = [one for one in found if not one.error]
   damaged = tuple(one for one in found if one.error)
   if not whole:
-    raise InputError(f"{folder}: none of {len(found)} videos can be opened; {damaged[0].source}: {damaged[0].error}")
+    raise InputError(f"{folder}: none of {len(found)} videos can be opened; {damaged[0].error}")
   target.mkdir(parents=True, exist_ok=True)
   lists = split(whole, val=val, test=test, seed=seed, root=os.path.abspath(folder))
+  # First of all what tells that the lists beside it are a scan's, and may be written over by the next.
+  statistics = _statistics(classes, lists, whole, damaged)
+  statistics["written"] = sorted({*_names(format), *_written(target)})
+  (target / "statistics.json").write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", "utf-8")
   for name, members in lists.items():
     rows = [(placed(one.source, target), *([one.frames] if frames else []), one.label) for one in members]
     writers[format](target / f"{name}.{format}", rows)
   write_label_map(target / "labels.txt", classes)
-  statistics = _statistics(classes, lists, whole, damaged)
-  (target / "statistics.json").write_text(json.dumps(statistics, indent=2, ensure_ascii=False) + "\n", "utf-8")
   (target / "damaged.txt").write_text(
-    "".join(f"{one.source}\t{one.error}\n" for one in damaged), "utf-8", "backslashreplace"
+    "".join(f"{one.source}\t{one.error}".replace("\n", " ") + "\n" for one in damaged), "utf-8", "backslashreplace"
   )
   return Scan(target, classes, {name: len(members) for name, members in lists.items()}, damaged, statistics)
 
@@ -195,10 +199,23 @@ def _hint(folder: str | os.PathLike, inside: Callable[[str], list[str]], what: s
 
 def _check_target(target: Path, format: str) -> None:
   """InputError where lists lie there that no scan has written."""
-  names = [*(f"{split}.{format}" for split in SPLITS), "labels.txt"]
-  there = [name for name in names if (target / name).exists()]
-  if there and not (target / "statistics.json").exists():
-    raise InputError(f"{target} holds {', '.join(there)}, which would be written over; wanted another output folder")
+  there = [name for name in _names(format) if (target / name).exists()]
+  foreign = sorted(set(there) - set(_written(target)))
+  if foreign:
+    raise InputError(f"{target} holds {', '.join(foreign)}, which no scan has written; wanted another output folder")
+
+
+def _names(format: str) -> list[str]:
+  return [*(f"{split}.{format}" for split in SPLITS), "labels.txt", "damaged.txt", "statistics.json"]
+
+
+def _written(target: Path) -> list[str]:
+  """The files that an earlier scan says it has written there."""
+  try:
+    found = json.loads((target / "statistics.json").read_text("utf-8"))
+    return [str(name) for name in found["written"]]
+  except (OSError, ValueError, KeyError, TypeError):
+    return []
 
 
 def _opened(source: str, label: int) -> Scanned:
@@ -215,7 +232,7 @@ def _opened(source: str, label: int) -> Scanned:
   except MediaError as error:
     return Scanned(source, label, size, error=str(error).replace("\n", " "))
   except OSError as error:
-    return Scanned(source, label, size, error=error.strerror or "cannot be opened")
+    return Scanned(source, label, size, error=f"{source}: {error.strerror or 'cannot be opened'}")
 
 
 def _seen(template: str, source: str, label: int) -> Scanned:
@@ -225,17 +242,22 @@ def _seen(template: str, source: str, label: int) -> Scanned:
     with os.scandir(source) as entries:
       sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
     with FrameFolder(Record(source, source, label, template=template)) as folder:
-      before, after = template[: template.index("{")], template[template.rindex("}") + 1 :]
-      images = sum(name.startswith(before) and name.endswith(after) for name in sizes)
+      parts = [  # text, then "x" or "y" of flow, or the number
+        re.escape(text) + ("" if field is None else r"\d+" if form else "[xy]")
+        for text, field, form, _ in string.Formatter().parse(template)
+      ]
+      images = sum(bool(re.fullmatch("".join(parts), name)) for name in sizes)
       images //= 2 if folder.channels == 2 else 1  # of flow x and y
       if images > folder.num_frames:
-        raise MediaError(f"{source}: {images} images, of which {folder.num_frames} follow each other from the first on")
+        raise MediaError(f"{source}: {images} images, of which {folder.num_frames} follow each other from number 1 on")
       folder.read([0, folder.num_frames - 1])
       return Scanned(source, label, sum(sizes.values()), folder.num_frames, size=(folder.width, folder.height))
   except UnicodeEncodeError:
     return Scanned(source, label, 0, error=f"{source!r}: its name is no UTF-8, so that no list can hold it")
   except (MediaError, InputError) as error:
     return Scanned(source, label, 0, error=str(error).replace("\n", " "))
+  except OSError as error:
+    return Scanned(source, label, 0, error=f"{source}: {error.strerror or 'cannot be read'}")
 
 
 def _spread(values: Iterable[float]) -> dict[str, float]:

@@ -57,6 +57,9 @@ def write_label_map(path: str | os.PathLike, names: Iterable[str]) -> None:
 def check_class_names(names: Sequence[str]) -> None:
   """InputError for one that cannot stand in a label map."""
   wrong = [name for name in names if not name.strip() or name != name.strip() or any(c in name for c in "\r\n")]
+  odd = [name for name in names if name != name.encode(errors="replace").decode()]
+  if odd:
+    raise InputError(f"the class name {odd[0]!r} is no UTF-8, so that no label map can hold it; rename it")
   if wrong:
     raise InputError(
       f"the class name {wrong[0]!r} cannot stand in a label map: blank, or with outer blanks or a line end"

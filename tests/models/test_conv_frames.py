@@ -71,6 +71,15 @@ def test_it_is_taken_on_one_cpu_and_not_where_frames_are_split_over_devices(form
   np.testing.assert_allclose(gradient(x, w), wanted, rtol=1e-4, atol=1e-4 * np.abs(wanted).max())
 
 
+def test_padding_that_cuts_off_is_left_to_xla(monkeypatch):
+  x, w = drawn((2, 4, 50, 50, 2), (1, 3, 3, 2, 2))
+  options = {"strides": (1, 1, 1), "padding": ((0, 0), (-1, 0), (0, -2)), "form": "frames"}
+  gradient = lambda w: jax.grad(lambda w: jnp.square(conv.conv(x, w, **options)).sum())(w)  # noqa: E731
+  wanted = gradient(w)
+  monkeypatch.setattr(jax, "device_count", lambda: 1)
+  np.testing.assert_allclose(gradient(w), wanted, rtol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_gradient_has_its_inputs_type(dtype):
   x, w = (jnp.asarray(a, dtype) for a in drawn((4, 40, 40, 3), (3, 3, 3, 2)))

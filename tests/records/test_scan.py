@@ -80,15 +80,24 @@ def test_what_no_list_can_hold_is_told_before_any_video_is_opened(folder, tmp_pa
   opened = []
   monkeypatch.setattr("jaction.records.scan.Video", lambda source: opened.append(source))
   (folder / "train.txt").write_text("mine.mp4 0\n")
-  with pytest.raises(InputError, match="holds train.txt, which would be written over"):
+  with pytest.raises(InputError, match="holds train.txt, which no scan has written"):
     scan(folder)
   with pytest.raises(InputError, match=r"no videos in its folders.*wanted one of .*set"):
     scan(folder.parent)
   (folder / "run" / 'a "quoted".mp4').write_bytes(b"x")
   with pytest.raises(InputError, match="with a quote or a line end in it; use CSV or JSON"):
     scan(folder, tmp_path / "out")
+  (tmp_path / "out").mkdir()
+  for name in ("val.txt", "statistics.json"):  # of somebody else
+    (tmp_path / "out" / name).write_text("{}")
+    with pytest.raises(InputError, match=f"out holds {name}, which no scan"):
+      scan(folder, tmp_path / "out", format="csv" if name[0] == "s" else "txt")
+    (tmp_path / "out" / name).unlink()
   (folder / "walk").rename(folder / "walk ")
   with pytest.raises(InputError, match="'walk ' cannot stand in a label map"):
+    scan(folder, tmp_path / "out")
+  os.rename(folder / "walk ", os.fsencode(folder) + b"/w\xff")
+  with pytest.raises(InputError, match="is no UTF-8, so that no label map can hold it"):
     scan(folder, tmp_path / "out")
   assert not opened and (folder / "train.txt").read_text() == "mine.mp4 0\n"
 
@@ -128,6 +137,7 @@ def frame_folders(tmp_path):
   made = {"run/a b": 5, "run/b": 7, "run/c": 6, "walk/d": 9, "walk/e": 4, "walk/gap": 8, "walk/text": 5, "run/other": 3}
   for name, count in made.items():
     (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "img_thumb.jpg").write_text("of something else")
     for number in range(1, count + 1):
       picture = "other" if name == "run/other" else "img"
       cv2.imwrite(str(tmp_path / name / f"{picture}_{number:05d}.jpg"), np.full((24, 32, 3), number, np.uint8))
@@ -148,6 +158,35 @@ def test_folders_of_frames_are_listed_with_their_counts(frame_folders, format):
   assert "there is no such image" in reasons[0] and "7 images, of which 2 follow each other" in reasons[1]
   with open_frames(lists[0][0]) as video:
     assert video.read([video.num_frames - 1]).shape == (1, 24, 32, 3)
+
+
+def test_a_folder_that_cannot_be_listed_is_damaged(frame_folders, monkeypatch):
+  real = os.scandir
+
+  def scandir(path):
+    if str(path).endswith("walk/d") and len(calls) > 1:
+      raise PermissionError(13, "Permission denied")
+    calls.append(path)
+    return real(path)
+
+  calls = []
+  monkeypatch.setattr("jaction.records.scan._frame_folders", lambda folder: sorted(
+    name for name in os.listdir(folder) if os.listdir(os.path.join(folder, name))))  # fmt: skip
+  monkeypatch.setattr(os, "scandir", scandir)
+  found = scan(frame_folders, frames=True)
+  assert any(one.error.endswith("walk/d: Permission denied") for one in found.damaged)
+
+
+def test_lists_of_another_form_are_no_leave_to_write_over_foreign_ones(folder):
+  scan(folder, format="csv")
+  scan(folder, format="csv")
+  (folder / "val.txt").write_text("mine")
+  with pytest.raises(InputError, match="holds val.txt, which no scan has written"):
+    scan(folder)
+  (folder / "val.txt").unlink()
+  scan(folder)
+  scan(folder, format="csv")
+  assert (folder / "val.txt").exists() and (folder / "val.csv").exists()
 
 
 def test_folders_of_flow_are_listed_by_their_pairs(tmp_path):
