@@ -83,19 +83,22 @@ def build_set(
     if label and classes:
       write_text(os.path.join(folder, f"{label}.labels.txt"), "".join(f"{one}\n" for one in classes))
     plans = {split: _plan(folder, split, records, shard_mb) for split, records in splits.items()}
-    total = sum(len(plan["parts"]) for plan in plans.values())
-    todo = [
-      (split, number, part)
-      for split, plan in plans.items()
-      for number, part in enumerate(plan["parts"])
-      if not _is_made(folder, shard_name(name, split, number, len(plan["parts"])), plan, number, part, verify)
-    ]
-    done = total - len(todo)
+    every = [(split, n, part) for split, plan in plans.items() for n, part in enumerate(plan["parts"])]
+
+    def is_made(one: tuple[str, int, list[Record]]) -> bool:
+      split, number, part = one
+      file = shard_name(name, split, number, len(plans[split]["parts"]))
+      return _is_made(folder, file, plans[split], number, part, verify)
+
+    total = len(every)
     with ThreadPoolExecutor(workers) as pool:
+      todo = [one for one, made in zip(every, pool.map(is_made, every), strict=True) if not made]
+      done = total - len(todo)
       jobs = []
       for split, number, part in todo:
         path = os.path.join(folder, shard_name(name, split, number, len(plans[split]["parts"])))
-        jobs.append(pool.submit(_make, path, _part_path(folder, split, number), part, stored, label))
+        earlier = plans[split]["known"].get(number) if os.path.isfile(path) else None
+        jobs.append(pool.submit(_make, path, _part_path(folder, split, number), part, stored, label, earlier))
       try:
         for job in as_completed(jobs):
           job.result()
@@ -208,9 +211,16 @@ def _is_made(folder: str, file: str, plan: dict[str, Any], number: int, part: Se
   )
 
 
-def _make(path: str, facts_path: str, part: Sequence[Record], stored: str, label: str | None) -> None:
+def _make(
+  path: str,
+  facts_path: str,
+  part: Sequence[Record],
+  stored: str,
+  label: str | None,
+  earlier: dict[str, Any] | None,
+) -> None:
   try:
-    facts = write_shard(path, part, stored, label)
+    facts = write_shard(path, part, stored, label, earlier)
   except RuntimeError as error:  # what ArrayRecord says where a disk is full
     raise InputError(f"{path}: cannot be written ({str(error).splitlines()[0][:200]})") from None
   write_text(facts_path, json.dumps(facts))

@@ -53,15 +53,21 @@ def shard_facts(part: Sequence[Record]) -> str:
   return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def write_shard(path: str, part: Sequence[Record], stored: str, label: str | None) -> dict[str, Any]:
-  """Writes the records that can be decoded to `path`, whole or not at all, and returns the facts about them."""
+def write_shard(
+  path: str, part: Sequence[Record], stored: str, label: str | None, earlier: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+  """Writes the records that can be decoded to `path`, whole or not at all, and returns the facts about them.
+
+  `earlier`: the facts about the shard that lies there.  What it holds of a source that is missing now is kept;
+  InputError where that cannot be read any more, and then the shard stays as it is.
+  """
   facts: dict[str, Any] = {"sources": shard_facts(part), "records": [], "missing": [], "damaged": []}
   temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.part")
   writer = ArrayRecordWriter(temporary, _OPTIONS)
   try:
     for record in part:
       try:
-        values = _values(record)
+        values = _kept(path, record, earlier) or _values(record)
         _check(record, values)
       except FileNotFoundError:
         facts["missing"].append({"id": record.id, "source": record.source, "error": f"{record.source}: missing"})
@@ -85,6 +91,28 @@ def write_shard(path: str, part: Sequence[Record], stored: str, label: str | Non
       os.unlink(temporary)
     raise
   return facts | {"bytes": os.stat(path).st_size}
+
+
+def _kept(path: str, record: Record, earlier: Mapping[str, Any] | None) -> list[bytes] | None:
+  """What the shard holds of a record whose source is missing; None where it holds none, or the source is there."""
+  if earlier is None or record.data is not None or exists(record.source):
+    return None
+  rows = {(row["id"], row["source"]): (number, row) for number, row in enumerate(earlier["records"])}
+  if (record.id, record.source) not in rows:
+    return None
+  number, row = rows[record.id, record.source]
+  source = source_of(path, number)
+  reason = "its bytes are not those that were stored"
+  try:
+    for values in decode_example(read_stored(source), source).values():
+      if _digest(values) == row["sha256"]:
+        return [value for value in values if isinstance(value, bytes)]
+  except MediaError as error:
+    reason = str(error)
+  raise InputError(
+    f"{record.source}: is missing, and what was stored of it is damaged ({reason}); bring the file back, or move the "
+    "shard away to go on without its records"
+  )
 
 
 def shard_holds(path: str, facts: Mapping[str, Any]) -> bool:

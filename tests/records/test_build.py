@@ -72,7 +72,7 @@ def test_an_interrupted_build_is_finished_without_doing_finished_shards_again(sp
   build_set(splits, whole, shard_mb=0.04)
   real = build.write_shard
 
-  def stops(path, part, stored, label):
+  def stops(path, part, stored, label, earlier):
     nonlocal count
     count += 1
     return real(path, part if count <= at else [*part[:1], None], stored, label)  # None: an AttributeError
@@ -147,6 +147,32 @@ def test_a_damaged_shard_of_the_right_size_is_made_again_by_verify(splits, tmp_p
   after = state(tmp_path)
   assert {name: data for name, (data, _) in after.items()} == {name: data for name, (data, _) in before.items()}
   assert all((after[name][1] == before[name][1]) == (name not in damaged) for name in before)
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_what_is_stored_stays_when_its_source_is_gone(toy, tmp_path, verify):
+  shutil.copytree(toy / "videos" / "train", tmp_path / "videos" / "train")
+  shutil.copy(toy / "train.txt", tmp_path)
+  lists = {"train": read_records(tmp_path / "train.txt", check=False)}
+  build_set(lists, tmp_path / "set", shard_mb=0.04)
+  before = {name: data for name, (data, _) in state(tmp_path / "set").items()}
+  sources = [record.source for record in lists["train"]]
+  for source in sources[:4]:
+    os.unlink(source)
+  done = build_set(lists, tmp_path / "set", shard_mb=0.04, verify=verify)
+  assert done.counts["train"] == {"listed": 10, "stored": 10, "missing": 0, "damaged": 0}
+  assert {name: data for name, (data, _) in state(tmp_path / "set").items()} == before
+  assert build_set(lists, tmp_path / "set", shard_mb=0.04, verify=verify).made == 0
+  for source in sources[4:]:
+    os.unlink(source)
+  assert build_set(lists, tmp_path / "set", shard_mb=0.04, verify=verify).counts == done.counts
+  damaged = sorted((tmp_path / "set").glob("*train.array_record*"))[0]
+  data = bytearray(damaged.read_bytes())
+  data[200:204] = b"\1\2\3\4"
+  damaged.write_bytes(data)
+  with pytest.raises(InputError, match="is missing, and what was stored of it is damaged .*bring the file back"):
+    build_set(lists, tmp_path / "set", shard_mb=0.04, verify=True)
+  assert damaged.read_bytes() == data and len(read_records(tmp_path / "set" / "train")) == 10
 
 
 def test_missing_and_damaged_files_are_left_out_listed_and_taken_in_when_they_are_there(toy, tmp_path):
