@@ -13,9 +13,11 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from jaction.errors import InputError
-from jaction.records import READERS, Record, read_records, write_jsonl
+from jaction.records import READERS, Record, read_label_map, read_records, write_jsonl
 from jaction.records.check import check_record
-from jaction.records.clean import write_clean
+from jaction.records.clean import clean_path, write_clean
+from jaction.records.lists import list_format
+from jaction.records.paths import parent
 from jaction.records.reencode import Copy, reencode
 from jaction.records.supervised import Outcome, supervised
 
@@ -30,10 +32,11 @@ def check(argv: list[str]) -> int:
   parser.add_argument("--output", required=True, help="a folder for the clean list and report.json")
   parser.add_argument("--seconds", type=float, default=120.0, help="for one file at most (default 120)")
   args = parser.parse_args(argv)
-  records, console = _records(args), Console()
+  records, console, output = _records(args), Console(), pathlib.Path(args.output)
+  target = clean_path(args.list, output, list_format(args.list, args.format, args.root))
+  _check_output(output, args.list, target)
   outcomes = _run(console, "reading", check_record, records, args.processes, args.seconds)
   bad = {o.index: o.error for o in outcomes if o.error is not None}
-  output = pathlib.Path(args.output)
   output.mkdir(parents=True, exist_ok=True)
   good = [o.value for o in outcomes if o.error is None]
   report = {
@@ -44,12 +47,12 @@ def check(argv: list[str]) -> int:
     "sizes": dict(collections.Counter(f"{one.width}x{one.height}" for one in good).most_common()),
   }
   (output / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-  good_ones = [i for i in range(len(records)) if i not in bad]
-  clean = write_clean(args.list, records, good_ones, output, **_reading(args))
+  kept = [i for i in range(len(records)) if i not in bad]
+  clean = write_clean(args.list, records, kept, output, **_reading(args)) if kept else None
   if clean is None:
-    said = "no list, of shards there is none without some of their records: build them again without these; "
+    said = "no list, of shards there is none; " if kept else "no list, as nothing is left of it; "
   else:
-    said = f"{clean} ({'whole paths' if os.path.isdir(args.list) else 'paths as in the list: --root stays'}), "
+    said = f"{clean} ({_how_to_read(args, clean)}), "
   console.print(
     f"{args.list}: {len(records)} files, {len(bad)} bad; {report['frames']} frames\n"
     f"written: {said}{output / 'report.json'}",
@@ -67,7 +70,7 @@ def copy(argv: list[str]) -> int:
     description="Short-GOP H.264 copies of a list's videos, at most --short-side pixels; started again it goes on.",
   )
   _list_flags(parser)
-  parser.add_argument("--output", required=True, help="a folder for the copies and their list, videos.jsonl")
+  parser.add_argument("--output", required=True, help="a folder for the copies and their list, LIST.jsonl")
   parser.add_argument("--short-side", type=int, default=256, help="in pixels; 0: as it is (default 256)")
   parser.add_argument("--gop", type=int, default=8, help="frames from one keyframe to the next (default 8)")
   parser.add_argument("--crf", type=int, default=18, help="0 (exact) to 51 (worst) (default 18)")
@@ -87,20 +90,22 @@ def copy(argv: list[str]) -> int:
   if records[0].stored is not None:
     raise InputError(f"{args.list}: holds shards; wanted a list of the videos, of whose copies shards can be built")
   names = targets(records)
+  listed = output / f"{pathlib.PurePath(args.list.rstrip('/')).stem}.jsonl"
   settings = {"short_side": args.short_side, "gop": args.gop, "crf": args.crf}
   for record, name in zip(records, names, strict=True):
     if os.path.realpath(output / name) == os.path.realpath(record.source):
       raise InputError(f"--output={output}: {record.source} would be its own copy; wanted another folder")
-  _same_settings(output, settings)
-  jobs = [Copy(r.source, os.fspath(output / name), **settings) for r, name in zip(records, names, strict=True)]
+  own = _same_settings(output, settings, listed)
+  jobs = [Copy(r.source, os.fspath(output / name), own=own, **settings) for r, name in zip(records, names, strict=True)]
   outcomes = _run(console, "copying", reencode, jobs, args.processes, args.seconds)
   bad = {o.index: o.error for o in outcomes if o.error is not None}
   kept = [i for i in range(len(records)) if i not in bad]
-  write_jsonl(output / "videos.jsonl", ((names[i], _label(records[i])) for i in kept))
+  if kept:
+    write_jsonl(listed, ((names[i], _label(records[i])) for i in kept))
   before, after = (sum(o.value[i] for o in outcomes if o.error is None) for i in range(2))
   console.print(
     f"{len(kept)} of {len(records)} videos, {before / 1e6:.2f} MB -> {after / 1e6:.2f} MB\n"
-    f"written: {output / 'videos.jsonl'}",
+    f"written: {listed if kept else 'no list, as there is no copy'}",
     highlight=False,
     soft_wrap=True,
   )
@@ -132,6 +137,7 @@ def _list_flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument("--format", default="auto", choices=["auto", *READERS], help="of the list (default auto)")
   parser.add_argument("--root", help="where paths in the list start (default: the list's folder)")
   parser.add_argument("--template", default="", help="names of the images in folders of frames")
+  parser.add_argument("--labels", help="a file of the classes' names, by which a folder per class is numbered")
   parser.add_argument("--processes", type=int, default=2, help="files read at once (default 2)")
 
 
@@ -143,16 +149,51 @@ def _records(args: argparse.Namespace) -> list[Record]:
 
 def _reading(args: argparse.Namespace) -> dict[str, Any]:
   template = {"template": args.template} if args.template else {}
-  return {"format": args.format, "root": args.root, **template}
+  classes = {"classes": read_label_map(args.labels)} if args.labels else {}
+  return {"format": args.format, "root": args.root, **template, **classes}
 
 
-def _same_settings(output: pathlib.Path, settings: dict[str, int]) -> None:
-  """Writes the settings into the folder of copies; InputError where it holds copies of other ones."""
+def _how_to_read(args: argparse.Namespace, clean: pathlib.Path) -> str:
+  if os.path.isdir(args.list):
+    return "whole paths; labels " + ("as in --labels" if args.labels else "by the sorted names of the folders")
+  before, after = (
+    list_format(os.fspath(path), args.format, args.root or parent(args.list)) for path in (args.list, clean)
+  )
+  return "paths as in the list: --root stays" + ("" if before == after else f"; --format {before}")
+
+
+def _check_output(output: pathlib.Path, path: str, target: pathlib.Path | None) -> None:
+  """InputError where something lies at the places of the list and the report that no check of this list has written."""
+  if output.exists() and not output.is_dir():
+    raise InputError(f"--output={output}: is a file, a folder was wanted")
+  report = output / "report.json"
+  if target is not None and target.name == report.name:
+    raise InputError(f"{path}: would be written beside a report of its own name; rename the list")
+  if target is not None and target.exists() and os.path.exists(path) and target.samefile(path):
+    raise InputError(f"--output={output} is where the list itself lies; wanted another folder")
+  try:
+    again = json.loads(report.read_text("utf-8"))["list"] == os.fspath(path)
+  except (OSError, ValueError, KeyError, TypeError):
+    again = False
+  there = [one.name for one in (report, target) if one is not None and one.exists()]
+  if there and not again:
+    raise InputError(f"--output={output} holds {', '.join(there)}, not of a check of {path}; wanted another folder")
+
+
+def _same_settings(output: pathlib.Path, settings: dict[str, int], listed: pathlib.Path) -> bool:
+  """Writes the settings into the folder of copies; whether it was one before.
+
+  InputError where it holds copies of other settings, or is no folder of copies and has something in the list's place.
+  """
   path = output / "reencode.json"
   output.mkdir(parents=True, exist_ok=True)
-  if path.exists() and (found := json.loads(path.read_text())) != settings:
+  own = path.exists()
+  if own and (found := json.loads(path.read_text())) != settings:
     raise InputError(f"{output} holds copies made with {found}, not {settings}; wanted another --output")
+  if not own and listed.exists():
+    raise InputError(f"{listed}: is there already, in a folder without copies; wanted another --output")
   path.write_text(json.dumps(settings) + "\n")
+  return own
 
 
 def _run(

@@ -30,13 +30,12 @@ def write_clean(
   be overwritten; then nothing is left behind.
   """
   format = list_format(path, format, options.get("root"))
-  if format in STORED:
+  target = clean_path(path, output, format)
+  if target is None:
     return None
   if format == "folder":
-    target = output / "clean.jsonl"
     write_jsonl(target, ((records[i].source, _label(records[i])) for i in good))
     return target
-  target = output / os.path.basename(path)
   if target.exists() and os.path.exists(path) and target.samefile(path):
     raise InputError(f"--output={output} is where the list itself lies; wanted another folder")
   part = target.with_name(f".part-{target.name}")
@@ -48,6 +47,13 @@ def write_clean(
   finally:
     part.unlink(missing_ok=True)
   return target
+
+
+def clean_path(path: str, output: pathlib.Path, format: str) -> pathlib.Path | None:
+  """Where `write_clean` writes; None of shards."""
+  if format in STORED:
+    return None
+  return output / ("clean.jsonl" if format == "folder" else os.path.basename(path))
 
 
 def _write(path: str, format: str, good: Sequence[int], target: pathlib.Path) -> None:

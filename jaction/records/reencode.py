@@ -21,13 +21,17 @@ _MARK = "jaction data reencode"  # begins the comment in a copy: bytes and time 
 
 
 class Copy(NamedTuple):
-  """What to copy, whereto and how: `short_side` pixels at most (0: as it is), a keyframe every `gop` frames."""
+  """What to copy, whereto and how: `short_side` pixels at most (0: as it is), a keyframe every `gop` frames.
+
+  own: the folder is one of copies, so that a file at `target` is an old or a damaged copy, and may be made again.
+  """
 
   source: str
   target: str
   short_side: int
   gop: int
   crf: int  # 0 ... 51 of H.264: quality, 18 is hard to tell from the original
+  own: bool = False
 
 
 def reencode(job: Copy) -> tuple[int, int]:
@@ -35,7 +39,7 @@ def reencode(job: Copy) -> tuple[int, int]:
 
   Frames, their number and their times are the source's (rotated as they are shown); sizes are made even; the sound is
   left out.  A copy says of what file and how it was made: one that is there already and says the same is left as it
-  is, one of what the source was before is made again.  MediaError where the source cannot be read to its end;
+  is, another is made again.  MediaError where the source cannot be read to its end;
   InputError where something else lies at the target.
   """
   target = pathlib.Path(job.target)
@@ -49,17 +53,20 @@ def reencode(job: Copy) -> tuple[int, int]:
     size, state = stat.st_size, str(stat.st_mtime_ns)
   else:
     size, state = len(data), hashlib.sha256(data).hexdigest()[:16]
-  made = f"{_MARK} {size} {state} {job.short_side} {job.gop} {job.crf}"
+  facts = f"{_MARK} {size} {state} {job.short_side} {job.gop} {job.crf} of "
   if target.exists():
     found = _made(target)
-    if not found.startswith(_MARK):
-      raise InputError(f"{target}: is there already and is no copy that `jaction data reencode` made; move it away")
-    if found == made:
+    if found.startswith(facts):  # the source may have moved
       return size, target.stat().st_size
+    if not found.startswith(_MARK) and not job.own:
+      raise InputError(f"{target}: is there already and is no copy that `jaction data reencode` made; move it away")
+    before = found.partition(" of ")[2]
+    if before not in ("", job.source):
+      raise InputError(f"{target}: is there already, the copy of {before}; wanted another folder for {job.source}")
   target.parent.mkdir(parents=True, exist_ok=True)
   part = target.with_name(f".{target.stem}.{os.getpid()}.part.mp4")
   try:
-    _write(job, job.source if data is None else data, made, part)
+    _write(job, job.source if data is None else data, facts + job.source, part)
     os.replace(part, target)
   finally:
     part.unlink(missing_ok=True)

@@ -57,7 +57,7 @@ def test_copies_have_the_frames_and_times_of_the_source_and_a_keyframe_every_few
   out = tmp_path / "copies"
   argv = ["reencode", str(toy / "val.txt"), f"--output={out}", "--short-side=48", "--gop=4"]
   assert data.main(argv) == 0
-  copies, sources = read_records(out / "videos.jsonl"), read_records(toy / "val.txt")
+  copies, sources = read_records(out / "val.jsonl"), read_records(toy / "val.txt")
   assert [c.label for c in copies] == [s.label for s in sources]
   for copy, source in zip(copies, sources, strict=True):
     with Video(copy.source) as new, Video(source.source) as old:
@@ -125,14 +125,33 @@ def test_what_lies_at_a_copys_place_is_a_copy_of_this_source_or_no_copy_at_all(t
   assert data.main(argv) == 0
   before = [(out / f"{i}.mp4").read_bytes() for i in range(3)]
   (folder / "1.mp4").write_bytes((toy / rows[2][0]).read_bytes())  # the source changes
-  (out / "2.mp4").write_text("junk")
-  assert data.main(argv) == 1
+  (out / "2.mp4").write_text("junk")  # in a folder of copies
+  assert data.main(argv) == 0
+  assert (out / "2.mp4").read_bytes() == before[2] and "3 of 3 videos" in capsys.readouterr().out
+  foreign = tmp_path / "foreign"
+  foreign.mkdir()
+  (foreign / "2.mp4").write_text("mine")
+  assert data.main(["reencode", str(folder / "l.txt"), f"--output={foreign}"]) == 1
   printed = capsys.readouterr().out
   assert "2 of 3 videos" in printed and "2.mp4: is there already and is no copy" in printed.replace("\n", "")
+  assert (foreign / "2.mp4").read_text() == "mine"
+  (tmp_path / "lists").mkdir()
+  (tmp_path / "lists" / "l.jsonl").write_text("mine")
+  with pytest.raises(InputError, match="l.jsonl: is there already, in a folder without copies"):
+    data.main(["reencode", str(folder / "l.txt"), f"--output={tmp_path / 'lists'}"])
   with Video(out / "1.mp4") as new, Video(toy / rows[2][0]) as source:
     assert new.num_frames == source.num_frames
-  assert (out / "0.mp4").read_bytes() == before[0] and (out / "2.mp4").read_text() == "junk"
-  assert [r.id for r in read_records(out / "videos.jsonl")] == ["0.mp4", "1.mp4"]
+  assert (out / "0.mp4").read_bytes() == before[0]
+  assert [r.id for r in read_records(out / "l.jsonl")] == ["0.mp4", "1.mp4", "2.mp4"]
+  (folder / "other").mkdir()
+  (folder / "other" / "0.mp4").write_bytes((folder / "1.mp4").read_bytes())
+  (folder / "more.txt").write_text(f"{folder / '2.mp4'} 1\n")  # another list beside the first
+  assert data.main(["reencode", str(folder / "more.txt"), *argv[2:]]) == 0
+  (folder / "other" / "l2.txt").write_text("0.mp4 1\n")  # another video of the same name
+  assert data.main(["reencode", str(folder / "other" / "l2.txt"), *argv[2:]]) == 1
+  assert "0.mp4: is there already, the copy of" in capsys.readouterr().out.replace("\n", "")
+  assert (out / "0.mp4").read_bytes() == before[0] and len(read_records(out / "l.jsonl")) == 3
+  assert not (out / "l2.jsonl").exists()
 
 
 def test_sources_are_not_taken_for_their_own_copies_and_shards_are_refused(toy, tmp_path):
@@ -148,7 +167,7 @@ def test_videos_in_an_object_store_are_copied(toy, tmp_path):
   name, label = (toy / "val.txt").read_text().splitlines()[0].split()
   (tmp_path / "l.txt").write_text(f"file://{toy / name} {label}\n")
   assert data.main(["reencode", str(tmp_path / "l.txt"), f"--output={tmp_path / 'out'}", "--short-side=32"]) == 0
-  (record,) = read_records(tmp_path / "out" / "videos.jsonl")
+  (record,) = read_records(tmp_path / "out" / "l.jsonl")
   with Video(record.source) as new, Video(toy / name) as source:
     assert new.num_frames == source.num_frames
 
@@ -158,3 +177,54 @@ def test_shards_are_checked_and_no_list_is_written_of_them(toy, tmp_path, capsys
   assert data.main(["check", f"{shards}/val", f"--output={tmp_path / 'out'}"]) == 0
   assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.json"]
   assert "no list" in capsys.readouterr().out
+
+
+def test_a_folder_per_class_is_numbered_as_the_labels_say(toy, tmp_path, capsys):
+  for name in ("b", "c"):
+    (tmp_path / "set" / name).mkdir(parents=True)
+    video = next((toy / "videos").rglob("*.mp4"))
+    (tmp_path / "set" / name / "v.mp4").write_bytes(video.read_bytes())
+  (tmp_path / "labels.txt").write_text("a\nb\nc\n")
+  folder, labels = str(tmp_path / "set"), f"--labels={tmp_path / 'labels.txt'}"
+  for more, wanted, said in (([], [0, 1], "by the sorted names"), ([labels], [1, 2], "as in --labels")):
+    out = tmp_path / f"out{len(more)}"
+    assert data.main(["check", folder, f"--output={out}", *more]) == 0
+    assert [r.label for r in read_records(out / "clean.jsonl")] == wanted
+    assert said in capsys.readouterr().out.replace("\n", " ")
+    assert data.main(["reencode", folder, f"--output={out / 'copies'}", "--short-side=32", *more]) == 0
+    assert [r.label for r in read_records(out / "copies" / "set.jsonl")] == wanted
+
+
+def test_what_no_check_of_the_list_has_written_is_not_written_over(toy, tmp_path, monkeypatch):
+  out = tmp_path / "out"
+  argv = ["check", str(toy / "val.txt"), f"--output={out}"]
+  assert data.main(argv) == 0 and data.main(argv) == 0
+  monkeypatch.setattr("jaction.launch.check._run", lambda *args: pytest.fail("files were read first"))
+  other = tmp_path / "val.txt"
+  other.write_text(f"{toy}/{(toy / 'val.txt').read_text()}")
+  with pytest.raises(InputError, match="holds report.json, val.txt, not of a check of"):
+    data.main(["check", str(other), f"--output={out}"])
+  (out / "report.json").unlink()
+  with pytest.raises(InputError, match="holds val.txt, not of a check of"):
+    data.main(argv)
+  with pytest.raises(InputError, match="is a file, a folder was wanted"):
+    data.main([*argv[:2], f"--output={other}"])
+  (tmp_path / "report.json").write_text('[{"filename": "a.mp4", "label": 1}]')
+  with pytest.raises(InputError, match="beside a report of its own name"):
+    data.main(["check", str(tmp_path / "report.json"), f"--output={out}"])
+  with pytest.raises(InputError, match="where the list itself lies"):
+    data.main([*argv[:2], f"--output={toy}"])
+
+
+def test_a_list_of_which_nothing_can_be_read_has_no_clean_one(tmp_path, capsys):
+  (tmp_path / "l.txt").write_text("gone.mp4 1\n")
+  assert data.main(["check", str(tmp_path / "l.txt"), f"--output={tmp_path / 'out'}"]) == 1
+  assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.json"]
+  assert "nothing is left of it" in capsys.readouterr().out
+
+
+def test_a_form_that_auto_would_take_for_another_is_told(toy, tmp_path, capsys):
+  name = (toy / "val.txt").read_text().split()[0]
+  (tmp_path / "l.txt").write_text(f"{toy / name} 1\ngone.mp4 2 3\n")
+  assert data.main(["check", str(tmp_path / "l.txt"), f"--output={tmp_path / 'out'}"]) == 1
+  assert "--format multi_label_list" in capsys.readouterr().out.replace("\n", " ")
