@@ -180,6 +180,10 @@ def _as_shifts(x, kernel, strides, padding, groups):
   convolution anew, and on a CPU a training step of X3D takes some times as long.  What is written out has no forward
   mode: see `plain`.
   """
+  return _padded_shifts(x, kernel, strides, padding)
+
+
+def _padded_shifts(x, kernel, strides, padding):
   return _shifted(jnp.pad(x, [(0, 0), *padding, (0, 0)]), kernel, strides)
 
 
@@ -197,7 +201,7 @@ def _taps(x, sizes, strides, counts):
 
 
 def _shifts_forward(x, kernel, strides, padding, groups):
-  return _as_shifts(x, kernel, strides, padding, groups), (x, kernel)
+  return _padded_shifts(x, kernel, strides, padding), (x, kernel)
 
 
 def _shifts_backward(strides, padding, groups, kept, gradient):

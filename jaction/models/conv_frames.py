@@ -19,23 +19,23 @@ PIXELS = 4096  # of the gradient's maps, all frames together, below which XLA's 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv_frames(x: Array, kernel: Array, strides: tuple[int, int], padding: tuple[tuple[int, int], ...]) -> Array:
   """x [N, H, W, C] with kernel [h, w, C, O] -> [N, H', W', O].  It has no forward mode: see `conv.plain`."""
+  return _plain(x, kernel, strides, padding)
+
+
+def _plain(x, kernel, strides, padding):
   return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=DIMENSIONS)
 
 
 def _forward(x, kernel, strides, padding):
-  return conv_frames(x, kernel, strides, padding), (x, kernel)
+  return _plain(x, kernel, strides, padding), (x, kernel)  # so that a gradient has a forward mode: Hessians
 
 
 def _backward(strides, padding, kept, gradient):
   x, kernel = kept
-
-  def linear(x, kernel):
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=DIMENSIONS)
-
-  (of_x,) = jax.linear_transpose(lambda x: linear(x, kernel), x)(gradient)
+  (of_x,) = jax.linear_transpose(lambda x: _plain(x, kernel, strides, padding), x)(gradient)
   n, height, width, _ = gradient.shape
   if n * height * width < PIXELS:
-    (of_kernel,) = jax.linear_transpose(lambda kernel: linear(x, kernel), kernel)(gradient)
+    (of_kernel,) = jax.linear_transpose(lambda kernel: _plain(x, kernel, strides, padding), kernel)(gradient)
     return of_x, of_kernel
   return of_x, _frame_by_frame(x, kernel, strides, padding, gradient)
 

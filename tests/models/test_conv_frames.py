@@ -89,6 +89,20 @@ def test_the_gradient_has_its_inputs_type(dtype):
   np.testing.assert_allclose(found[1].astype(jnp.float32), exact[1], atol=2e-2 * np.abs(exact[1]).max())
 
 
+@pytest.mark.parametrize("function", [conv_frames.conv_frames, conv._as_shifts], ids=["frames", "shifts"])
+def test_a_gradient_has_a_forward_mode(function):
+  """Products with the Hessian, which optimizers of second order take."""
+  shifts = function is conv._as_shifts
+  x, w = drawn((1, 3, 40, 40, 2) if shifts else (3, 40, 40, 2), (1, 3, 3, 1, 2) if shifts else (3, 3, 2, 2))
+  options = ((1, 1, 1), ((0, 0), (1, 1), (1, 1)), 2) if shifts else ((1, 1), ((1, 1), (1, 1)))
+  other = conv._lax if shifts else plain
+
+  def product(function):
+    return jax.jvp(jax.grad(lambda w: jnp.square(function(x, w, *options)).sum()), (w,), (np.ones_like(w),))[1]
+
+  np.testing.assert_allclose(product(function), product(other), rtol=1e-4)
+
+
 def test_it_has_gradients_of_gradients_and_batches():
   x, w = drawn((2, 3, 46, 46, 2), (3, 3, 2, 2))
   options = (1, 1), ((1, 1), (1, 1))
