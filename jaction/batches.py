@@ -129,10 +129,10 @@ def training_batches(
 
   `skip` holds batches of the stream (0, 1, ...) that are left out: those behind them move up.
 
-  `on_error` says what becomes of a record that cannot be read (MediaError): "raise"; "substitute" takes another place
-  of the same epoch, drawn from the seed and the place; "skip" takes the next place's record.  Where records are of
-  several sets (`set`), it is of the same one, at the first such place from that on.  Which one depends on the place
-  alone, and it is put through the draws of the place.  `Batches.take_faults` tells of them.
+  `on_error` says what becomes of a record that cannot be read (MediaError): "raise"; "substitute" takes the first
+  that can be read from a place of the same epoch on, which is drawn from the seed and the place; "skip" from the next
+  place on.  Where records are of several sets (`set`), it is one of the same.  Which one depends on the place alone,
+  and it is put through the draws of the place.  `Batches.take_faults` tells of them.
   """
   index, _ = _local(batch_size, shard, records, "train on")
   if start_step < 0:
@@ -140,14 +140,15 @@ def training_batches(
   check_on_error(on_error)
   order = shuffled(len(records), seed) if order is None else order
   prepare, workers, hands = _preparer(preprocess, processes, cache)
-  several = len({getattr(record, "set", None) for record in records}) > 1
+
+  def set_of(number: int) -> Any:  # of several that are mixed
+    return getattr(records[number], "set", None)
 
   def at(place: int, dressed: Callable[[Any], Any]) -> tuple[Mapping[str, Any], int, list[Fault]]:
     tried: dict[int, str] = {}
-    own = getattr(records[order(place)], "set", None)  # of several sets that are mixed: the share of each stays
-    for other in itertools.islice(_places(place, on_error, len(records), seed, several), 200 * ATTEMPTS):
+    for other in itertools.islice(_places(place, on_error, len(records), seed), 200 * ATTEMPTS):
       number = order(other)
-      if number in tried or getattr(records[number], "set", None) != own:
+      if number in tried or (tried and set_of(number) != set_of(next(iter(tried)))):  # the first is the place's own
         continue
       try:
         sample = prepare(dressed(records[number]), (seed, 1, place))
@@ -296,17 +297,14 @@ def _preparer(
   return prepare, workers, hands
 
 
-def _places(place: int, on_error: str, count: int, seed: int, several: bool) -> Iterator[int]:
+def _places(place: int, on_error: str, count: int, seed: int) -> Iterator[int]:
   """The place, then those whose records may stand in for its own."""
   yield place
   if on_error == "skip":
     yield from itertools.count(place + 1)
   elif on_error == "substitute":
     draw, epoch = np.random.default_rng((seed, 3, place)), place - place % count
-    if several:  # from a drawn place on: a set of a small share stands at few places of an epoch
-      yield from itertools.count(epoch + int(draw.integers(count)))
-    while True:
-      yield epoch + int(draw.integers(count))
+    yield from itertools.count(epoch + int(draw.integers(count)))
 
 
 def place_of(step: int, skip: Sequence[int]) -> int:

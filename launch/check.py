@@ -169,8 +169,6 @@ def _check_output(output: pathlib.Path, path: str, target: pathlib.Path | None) 
   report = output / "report.json"
   if target is not None and target.name == report.name:
     raise InputError(f"{path}: would be written beside a report of its own name; rename the list")
-  if target is not None and target.exists() and os.path.exists(path) and target.samefile(path):
-    raise InputError(f"--output={output} is where the list itself lies; wanted another folder")
   try:
     again = json.loads(report.read_text("utf-8"))["list"] == os.fspath(path)
   except (OSError, ValueError, KeyError, TypeError):

@@ -5,7 +5,8 @@ import io
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from jaction.errors import InputError
 from jaction.records.lists import STORED, list_format, read_records
@@ -15,8 +16,6 @@ from jaction.records.text import numbered_lines, read_json_rows, read_text
 from jaction.records.text_lists import csv_header, split_rows
 from jaction.records.untrimmed import from_entry
 from jaction.records.writers import write_json_rows, write_jsonl
-
-Unit = tuple[int, Callable[[Sequence[int]], str]]  # how many records a line has, and the line with some of them
 
 
 def write_clean(
@@ -36,11 +35,9 @@ def write_clean(
   if format == "folder":
     write_jsonl(target, ((records[i].source, _label(records[i])) for i in good))
     return target
-  if target.exists() and os.path.exists(path) and target.samefile(path):
-    raise InputError(f"--output={output} is where the list itself lies; wanted another folder")
   part = target.with_name(f".part-{target.name}")
   try:
-    _write(path, format, good, part)
+    _write(path, format, _Good(good), part)
     if good:
       _compare(part, [records[i] for i in good], format, path, options)
     os.replace(part, target)
@@ -50,72 +47,76 @@ def write_clean(
 
 
 def clean_path(path: str, output: pathlib.Path, format: str) -> pathlib.Path | None:
-  """Where `write_clean` writes; None of shards."""
+  """Where `write_clean` writes; None of shards.  InputError where that is the list itself."""
   if format in STORED:
     return None
-  return output / ("clean.jsonl" if format == "folder" else os.path.basename(path))
+  target = output / ("clean.jsonl" if format == "folder" else os.path.basename(path))
+  if target.exists() and os.path.exists(path) and target.samefile(path):
+    raise InputError(f"--output={output} is where the list itself lies; wanted another folder")
+  return target
 
 
-def _write(path: str, format: str, good: Sequence[int], target: pathlib.Path) -> None:
+class _Good:
+  """Which of the records are good, asked for in their order."""
+
+  def __init__(self, numbers: Sequence[int]):
+    self._numbers, self._at = set(numbers), 0
+
+  def next(self, count: int = 1) -> list[int]:
+    """Of the next `count` records those that are good, counted from 0."""
+    start, self._at = self._at, self._at + count
+    return [i for i in range(count) if start + i in self._numbers]
+
+
+def _write(path: str, format: str, good: _Good, target: pathlib.Path) -> None:
   if format in ("json", "multi_label_json", "hvu") or path.lower().endswith((".json", ".jsonl")):
-    entries = [json.loads(text) for text in _kept(_objects(path), good)]
-    if read_text(path).lstrip(" \t\n").startswith("{"):
-      target.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries), encoding="utf-8")
-    else:
+    entries = list(_objects(path, good))
+    if not read_text(path).lstrip(" \t\n").startswith("{"):
       write_json_rows(target, entries)
-    return
-  head, units = csv_units(path) if format == "csv" else ("", _lines(path, format))
-  text = head + "".join(f"{line}\n" for line in _kept(units, good))
+      return
+    lines = [json.dumps(entry, ensure_ascii=False) for entry in entries]
+  elif format == "csv":
+    lines = list(_rows(path, good))
+  elif format == "untrimmed_list":
+    lines = list(_untrimmed(path, good))
+  else:
+    lines = [line for _, line in numbered_lines(path) if good.next()]
   with open(target, "w", encoding="utf-8", newline="\n") as file:
-    file.write(text)
+    file.writelines(f"{line}\n" for line in lines)
 
 
-def _kept(units: Iterator[Unit], good: Sequence[int]) -> Iterator[str]:
-  """The lines that have some of the good records, with these alone."""
-  wanted, start = set(good), 0
-  for count, line in units:
-    kept = [i for i in range(count) if start + i in wanted]
-    start += count
-    if kept or not count:  # a video of which no clip is a record stays
-      yield line(kept)
-
-
-def _lines(path: str, format: str) -> Iterator[Unit]:
-  if format != "untrimmed_list":
-    for _, line in numbered_lines(path):
-      yield 1, lambda kept, line=line: line
-    return
+def _untrimmed(path: str, good: _Good) -> Iterator[str]:
+  """Lines with their good clips; a video of which no clip is a record stays."""
   rows = split_rows(path, "folder label clips [positive ...]", 2, more=True)
   for (_, line), (_, _, (_, _, *positive)) in zip(numbered_lines(path), rows, strict=True):
-    stem = line.rsplit(None, len(positive))[0] if positive else line
-    yield len(positive), lambda kept, stem=stem, positive=positive: " ".join([stem, *(str(positive[i]) for i in kept)])
+    kept = [str(positive[i]) for i in good.next(len(positive))]
+    if not positive:
+      yield line
+    elif kept:
+      yield " ".join([line.rsplit(None, len(positive))[0], *kept])
 
 
-def csv_units(path: str) -> tuple[str, Iterator[Unit]]:
-  """The header's line, if there is one, and the rows."""
-
-  def written(row: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(row)
-    return text.getvalue().removesuffix("\n")
-
+def _rows(path: str, good: _Good) -> Iterator[str]:
+  """CSV's header, if there is one, and its good rows."""
   rows = [row for row in csv.reader(io.StringIO(read_text(path), newline="")) if any(cell.strip() for cell in row)]
-  named = csv_header(rows) is not None
-  lines = ((1, lambda kept, row=row: written(row)) for row in (rows[1:] if named else rows))
-  return f"{written(rows[0])}\n" if named else "", lines
+  headed = csv_header(rows) is not None
+  for number, row in enumerate(rows):
+    if (headed and number == 0) or good.next():
+      text = io.StringIO()
+      csv.writer(text, lineterminator="\n").writerow(row)
+      yield text.getvalue().removesuffix("\n")
 
 
-def _objects(path: str) -> Iterator[Unit]:
-  """JSON's entries, as JSON."""
+def _objects(path: str, good: _Good) -> Iterator[Any]:
+  """JSON's objects; those of untrimmed videos with their good clips."""
   for entry in read_json_rows(path):
     if isinstance(entry.value, dict) and "video_dir" in entry.value:
       positive = from_entry(entry, "").positive
-      some = lambda kept, value=entry.value, positive=positive: (  # noqa: E731
-        {**value, "positive_clip_inds": [positive[i] for i in kept]}
-      )
-      yield len(positive), lambda kept, some=some: json.dumps(some(kept))
-    else:
-      yield 1, lambda kept, value=entry.value: json.dumps(value)
+      kept = [positive[i] for i in good.next(len(positive))]
+      if kept or not positive:
+        yield {**entry.value, "positive_clip_inds": kept}
+    elif good.next():
+      yield entry.value
 
 
 def _compare(part: pathlib.Path, wanted: Sequence[Record], format: str, path: str, options: dict) -> None:

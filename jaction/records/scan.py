@@ -120,9 +120,17 @@ def scan(
     for source, _ in sources:
       check_path(placed(source, target))
   look = functools.partial(_seen, template) if frames else _opened
+
+  def looked_at(source: str, label: int) -> Scanned:
+    try:
+      source.encode()
+    except UnicodeEncodeError:
+      return Scanned(source, label, 0, error=f"{source!r}: its name is no UTF-8, so that no list can hold it")
+    return look(source, label)
+
   found = []
   with ThreadPoolExecutor(max(threads, 1)) as pool:
-    for one in pool.map(lambda pair: look(*pair), sources):
+    for one in pool.map(lambda pair: looked_at(*pair), sources):
       found.append(one)
       if progress is not None:
         progress(len(found), len(sources))
@@ -221,10 +229,6 @@ def _written(target: Path) -> list[str]:
 def _opened(source: str, label: int) -> Scanned:
   size = 0
   try:
-    source.encode()
-  except UnicodeEncodeError:
-    return Scanned(source, label, 0, error=f"{source!r}: its name is no UTF-8, so that no list can hold it")
-  try:
     size = os.path.getsize(source)
     with Video(source) as video:
       seconds = float(video.times[-1] - video.times[0]) + 1 / video.fps
@@ -238,7 +242,6 @@ def _opened(source: str, label: int) -> Scanned:
 def _seen(template: str, source: str, label: int) -> Scanned:
   """A folder of frames; one whose images do not follow each other from the first on is damaged."""
   try:
-    source.encode()
     with os.scandir(source) as entries:
       sizes = {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
     with FrameFolder(Record(source, source, label, template=template)) as folder:
@@ -252,8 +255,6 @@ def _seen(template: str, source: str, label: int) -> Scanned:
         raise MediaError(f"{source}: {images} images, of which {folder.num_frames} follow each other from number 1 on")
       folder.read([0, folder.num_frames - 1])
       return Scanned(source, label, sum(sizes.values()), folder.num_frames, size=(folder.width, folder.height))
-  except UnicodeEncodeError:
-    return Scanned(source, label, 0, error=f"{source!r}: its name is no UTF-8, so that no list can hold it")
   except (MediaError, InputError) as error:
     return Scanned(source, label, 0, error=str(error).replace("\n", " "))
   except OSError as error:

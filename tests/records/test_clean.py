@@ -97,3 +97,13 @@ def test_what_would_be_read_otherwise_is_not_written(tmp_path):
   with pytest.raises(InputError, match=r"l.txt: cannot be written without .*, a.mp4 would be read otherwise"):
     write_clean(str(path), records, [0], output)
   assert not list(output.iterdir())
+
+
+def test_an_untrimmed_video_without_positive_clips_stays_and_one_whose_clips_are_all_bad_goes(tmp_path):
+  path = tmp_path / "u.txt"
+  path.write_text("none 1 2\nbad 1 4 0 3\nsome 0 5 1 2\n")
+  output = tmp_path / "out"
+  output.mkdir()
+  records = read_records(path, format="untrimmed_list", check=False)
+  write_clean(str(path), records, [3], output, format="untrimmed_list")
+  assert (output / "u.txt").read_text() == "none 1 2\nsome 0 5 2\n"
